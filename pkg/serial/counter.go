@@ -1,0 +1,171 @@
+package serial
+
+import (
+	"fmt"
+
+	"x509ctl/pkg/fault"
+)
+
+// Jump is how far the counter moves on when nobody can say how many numbers were
+// used since the state at hand was current: 2^32. At ten thousand certificates a
+// second that is five days' work, and 2^31 such jumps fit below [Max].
+const Jump Number = 1 << 32
+
+// A File identifies the serial file as it was last written. A missing file is the
+// zero File.
+type File struct {
+	Machine string // the machine's id; empty when the machine has none
+	Inode   uint64
+	Birth   int64 // time of birth in nanoseconds since 1970; 0 where the file system keeps none
+}
+
+// A Row is an authority's counter and floor as the store keeps them.
+type Row struct {
+	Reserved Number // the highest number ever reserved; 0 before the first
+	Floor    Floor
+	Last     Number // the highest number ever issued; 0 before the first
+	File     File   // the serial file as the holder of this row wrote it
+	Timeline uint32 // PostgreSQL's timeline when the row was written; 0 on SQLite
+}
+
+// Seen is what a caller found outside the row: in the authority's directory, and
+// of the database.
+type Seen struct {
+	Exists   bool   // whether there is a serial file
+	Serial   Number // its content; 0 without one
+	File     File   // its identity; the zero File without one
+	Floor    Floor  // content of min-serial; 0 without one
+	Timeline uint32 // the database's timeline now; 0 on SQLite
+}
+
+// A Block is a run of reserved numbers, First to Last, both included.
+type Block struct{ First, Last Number }
+
+// Len returns how many numbers b holds.
+func (b Block) Len() int { return int(b.Last - b.First + 1) }
+
+// A WentBackError means that the counter can't be trusted: what the row
+// remembers of the serial file is not what is there. It is [fault.Unavailable]
+// because an operator has to say how the count goes on.
+type WentBackError struct{ Reason string }
+
+func (e *WentBackError) Error() string {
+	return "the serial counter may have gone back in time: " + e.Reason
+}
+
+// FaultKind makes the error [fault.Unavailable].
+func (e *WentBackError) FaultKind() fault.Kind { return fault.Unavailable }
+
+// check compares the row with the file that stands beside it.
+//
+// A file with a larger number than the row's was written by a process that died
+// before its commit, or the row is an older one: the file is the better record
+// and is followed. Any other difference leaves no record that is known to be the
+// newest. A row that was never written with a file (the first reservation of a new
+// authority) has nothing to compare.
+func (r Row) check(s Seen) error {
+	switch {
+	case r.File == File{}:
+		return nil
+	case !s.Exists:
+		return &WentBackError{fmt.Sprintf("the serial file is missing; the database's count is %v", r.Reserved)}
+	case r.File.Machine != s.File.Machine:
+		return &WentBackError{fmt.Sprintf("this directory was last used on another machine (count %v)", r.Reserved)}
+	case s.Serial > r.Reserved:
+		return nil
+	case s.Serial < r.Reserved:
+		return &WentBackError{fmt.Sprintf("the serial file says %v, the database %v", s.Serial, r.Reserved)}
+	case r.File.Inode != s.File.Inode || r.File.Birth != s.File.Birth && r.File.Birth != 0 && s.File.Birth != 0:
+		return &WentBackError{fmt.Sprintf("the serial file (%v) is not the one last written here, as after a copy or a restore", s.Serial)}
+	}
+	return nil
+}
+
+// highest returns the highest number that any record knows of. Min-serial counts
+// as a record: numbers below it are refused by every verifier, so the next one is
+// to be at least the floor.
+func (r Row) highest(s Seen) Number {
+	return max(r.Reserved, r.Last, s.Serial, Number(r.Floor)-1, Number(s.Floor)-1, 0)
+}
+
+// MergedFloor returns the floor in force: the larger of the row's and the file's.
+func (r Row) MergedFloor(s Seen) Floor { return max(r.Floor, s.Floor) }
+
+// Reserve takes the next n numbers, n >= 1, and returns them with the row as it
+// is to be stored once the serial file with the number Block.Last is durable; the
+// caller fills in that file's identity. A database timeline other than the row's
+// means that commits may have been lost, and jumps.
+//
+// Errors: [*WentBackError]; [ErrExhausted].
+func Reserve(r Row, s Seen, n int) (Block, Row, error) {
+	if err := r.check(s); err != nil {
+		return Block{}, r, err
+	}
+	high := r.highest(s)
+	if r.Timeline != s.Timeline && (r.File != File{}) {
+		if high > Max-Jump {
+			return Block{}, r, ErrExhausted
+		}
+		high += Jump
+	}
+	if n < 1 || high > Max-Number(n) {
+		return Block{}, r, ErrExhausted
+	}
+	b := Block{high + 1, high + Number(n)}
+	r.Reserved, r.Floor, r.Timeline = b.Last, r.MergedFloor(s), s.Timeline
+	return b, r, nil
+}
+
+// Raise returns the row with the floor raised to f. A floor never sinks and never
+// rises above the next number: a higher one would refuse certificates that are
+// yet to be issued. Equal is no error.
+//
+// Errors, [fault.Denied]: [*FloorError].
+func Raise(r Row, s Seen, f Floor) (Row, error) {
+	if err := r.check(s); err != nil {
+		return r, err
+	}
+	now, next := r.MergedFloor(s), Floor(r.highest(s)+1)
+	if f < now || f > next || f < 1 {
+		return r, &FloorError{Asked: f, Now: max(now, 1), Next: next}
+	}
+	r.Floor = f
+	return r, nil
+}
+
+// A FloorError is a floor that may not be set.
+type FloorError struct{ Asked, Now, Next Floor }
+
+func (e *FloorError) Error() string {
+	if e.Asked < e.Now {
+		return fmt.Sprintf("min-serial is %v and can't be lowered to %v", e.Now, e.Asked)
+	}
+	return fmt.Sprintf("min-serial %v is above the next serial number, %v", e.Asked, e.Next)
+}
+
+// FaultKind makes the error [fault.Denied].
+func (e *FloorError) FaultKind() fault.Kind { return fault.Denied }
+
+// Recover returns the row with a count that an operator vouches for: at least
+// atLeast, and above every record at hand. With atLeast 0 nobody knows, and the
+// count jumps by [Jump]. The floor moves to the next number, because certificates
+// may exist that no record here knows, unless keepFloor says that none do.
+func Recover(r Row, s Seen, atLeast Number, keepFloor bool) (Row, error) {
+	high := r.highest(s)
+	if atLeast == 0 {
+		if high > Max-Jump-1 {
+			return r, ErrExhausted
+		}
+		high += Jump
+	}
+	high = max(high, atLeast)
+	if high >= Max {
+		return r, ErrExhausted
+	}
+	r.Reserved, r.Timeline = high, s.Timeline
+	r.Floor = max(r.MergedFloor(s), 1)
+	if !keepFloor {
+		r.Floor = Floor(high + 1)
+	}
+	return r, nil
+}

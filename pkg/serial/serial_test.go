@@ -1,0 +1,232 @@
+package serial
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"x509ctl/pkg/fault"
+)
+
+func TestParse(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		want Number
+	}{
+		{"1", 1}, {"42", 42}, {"9223372036854775807", Max},
+		{"", 0}, {"0", 0}, {"01", 0}, {"-1", 0}, {"+1", 0}, {" 1", 0}, {"1 ", 0}, {"0x1", 0}, {"1e3", 0},
+		{"9223372036854775808", 0}, {"99999999999999999999", 0}, {"١", 0}, {"1\x00", 0}, {strings.Repeat("9", 1<<20), 0},
+	} {
+		got, err := Parse(tc.in)
+		if got != tc.want || (err == nil) != (tc.want != 0) {
+			t.Errorf("Parse(%.20q) = %v, %v; want %v", tc.in, got, err, tc.want)
+		}
+		if err != nil && (fault.KindOf(err) != fault.Malformed || len(err.Error()) > 300) {
+			t.Errorf("Parse(%.20q): error of kind %q, %d bytes", tc.in, fault.KindOf(err), len(err.Error()))
+		}
+	}
+}
+
+func TestParseFile(t *testing.T) {
+	for in, want := range map[string]Number{"7\n": 7, "7": 7, "": 0, "\n": 0, "7\n\n": 0, "7\r\n": 0, "7\n8\n": 0, "\x00\x00": 0} {
+		got, err := ParseFile([]byte(in))
+		if got != want || (err == nil) != (want != 0) {
+			t.Errorf("ParseFile(%q) = %v, %v; want %v", in, got, err, want)
+		}
+	}
+	if got := string(Number(7).FileContent()); got != "7\n" {
+		t.Errorf("FileContent = %q", got)
+	}
+}
+
+func TestFloorAccepts(t *testing.T) {
+	for _, tc := range []struct {
+		f    Floor
+		n    Number
+		want bool
+	}{{0, 1, true}, {1, 1, true}, {5, 4, false}, {5, 5, true}, {5, 6, true}, {0, 0, false}, {0, -1, false}} {
+		if got := tc.f.Accepts(tc.n); got != tc.want {
+			t.Errorf("Floor(%v).Accepts(%v) = %v", tc.f, tc.n, got)
+		}
+	}
+}
+
+var here = File{Machine: "m", Inode: 7, Birth: 70}
+
+func TestReserve(t *testing.T) {
+	row := Row{Reserved: 100, Last: 90, Floor: 5, File: here}
+	ok := Seen{Exists: true, Serial: 100, File: here, Floor: 5}
+	change := func(f func(*Row, *Seen)) (Row, Seen) {
+		r, s := row, ok
+		f(&r, &s)
+		return r, s
+	}
+	for _, tc := range []struct {
+		name  string
+		set   func(*Row, *Seen)
+		n     int
+		first Number // 0: refused as gone back
+	}{
+		{"the normal case", func(*Row, *Seen) {}, 1, 101},
+		{"a block", func(*Row, *Seen) {}, 1000, 101},
+		{"new authority", func(r *Row, s *Seen) { *r, *s = Row{}, Seen{} }, 1, 1},
+		{"failover: files but no row", func(r *Row, s *Seen) { *r, s.File = Row{}, File{"x", 1, 1} }, 1, 101},
+		{"failover: min-serial alone", func(r *Row, s *Seen) { *r, *s = Row{}, Seen{Floor: 51} }, 1, 51},
+		{"min-serial ahead of the counter", func(_ *Row, s *Seen) { s.Floor = 200 }, 1, 200},
+		{"row floor ahead of the counter", func(r *Row, _ *Seen) { r.Floor = 300 }, 1, 300},
+		{"last ahead of the counter", func(r *Row, _ *Seen) { r.Last = 400 }, 1, 401},
+		{"cut before the commit", func(_ *Row, s *Seen) { s.Serial, s.File.Inode = 150, 8 }, 1, 151},
+		{"database set back", func(r *Row, _ *Seen) { r.Reserved, r.File.Inode = 50, 3 }, 1, 101},
+		{"file set back", func(_ *Row, s *Seen) { s.Serial = 99 }, 1, 0},
+		{"file deleted", func(_ *Row, s *Seen) { *s = Seen{} }, 1, 0},
+		{"copied: another inode", func(_ *Row, s *Seen) { s.File.Inode = 8 }, 1, 0},
+		{"copied: inode used again", func(_ *Row, s *Seen) { s.File.Birth = 71 }, 1, 0},
+		{"no time of birth on this file system", func(_ *Row, s *Seen) { s.File.Birth = 0 }, 1, 101},
+		{"another machine", func(_ *Row, s *Seen) { s.File.Machine = "n" }, 1, 0},
+		{"another machine, file ahead", func(_ *Row, s *Seen) { s.File.Machine, s.Serial = "n", 200 }, 1, 0},
+		{"another timeline", func(_ *Row, s *Seen) { s.Timeline = 2 }, 1, 101 + Jump},
+		{"same timeline", func(r *Row, s *Seen) { r.Timeline, s.Timeline = 2, 2 }, 1, 101},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r, s := change(tc.set)
+			b, got, err := Reserve(r, s, tc.n)
+			var back *WentBackError
+			if tc.first == 0 {
+				if !errors.As(err, &back) || fault.KindOf(err) != fault.Unavailable || got != r {
+					t.Fatalf("Reserve = %v, %v; want a WentBackError and the same row", b, err)
+				}
+				return
+			}
+			if err != nil || b.First != tc.first || b.Len() != tc.n || got.Reserved != b.Last {
+				t.Fatalf("Reserve = %v (row %+v), %v; want the first to be %v", b, got, err, tc.first)
+			}
+			if got.Floor < r.Floor || got.Floor < s.Floor || !got.Floor.Accepts(b.First) {
+				t.Errorf("floor %v does not hold what was known or refuses the new number", got.Floor)
+			}
+		})
+	}
+}
+
+func TestReserveEnd(t *testing.T) {
+	r := Row{Reserved: Max - 2, File: here}
+	s := Seen{Exists: true, Serial: Max - 2, File: here}
+	if b, _, err := Reserve(r, s, 2); err != nil || b.Last != Max {
+		t.Errorf("the last two numbers: %v, %v", b, err)
+	}
+	if _, _, err := Reserve(r, s, 3); !errors.Is(err, ErrExhausted) {
+		t.Errorf("one more than there are: %v", err)
+	}
+	s.Timeline = 9
+	if _, _, err := Reserve(r, s, 1); !errors.Is(err, ErrExhausted) {
+		t.Errorf("a jump over the end: %v", err)
+	}
+	if _, err := Recover(r, s, 0, false); !errors.Is(err, ErrExhausted) {
+		t.Errorf("recovering over the end: %v", err)
+	}
+	if _, err := Recover(r, s, Max, false); !errors.Is(err, ErrExhausted) {
+		t.Errorf("recovering at the end: %v", err)
+	}
+}
+
+func TestRaise(t *testing.T) {
+	row := Row{Reserved: 100, Last: 90, Floor: 5, File: here}
+	seen := Seen{Exists: true, Serial: 100, File: here, Floor: 7}
+	for f, ok := range map[Floor]bool{-1: false, 0: false, 5: false, 6: false, 7: true, 8: true, 101: true, 102: false} {
+		got, err := Raise(row, seen, f)
+		if (err == nil) != ok || ok && got.Floor != f {
+			t.Errorf("Raise to %v: %v, %v", f, got.Floor, err)
+		}
+		if err != nil && fault.KindOf(err) != fault.Denied {
+			t.Errorf("Raise to %v: kind %q", f, fault.KindOf(err))
+		}
+	}
+	seen.Exists = false
+	var back *WentBackError
+	if _, err := Raise(row, seen, 50); !errors.As(err, &back) {
+		t.Errorf("with a missing file: %v", err)
+	}
+}
+
+func TestRecover(t *testing.T) {
+	row := Row{Reserved: 100, Last: 90, Floor: 5, File: here}
+	seen := Seen{Exists: true, Serial: 120, File: File{"n", 1, 1}, Floor: 5}
+	for _, tc := range []struct {
+		atLeast  Number
+		keep     bool
+		reserved Number
+		floor    Floor
+	}{
+		{0, false, 120 + Jump, Floor(121 + Jump)},
+		{0, true, 120 + Jump, 5},
+		{500, false, 500, 501},
+		{500, true, 500, 5},
+		{3, false, 120, 121},
+	} {
+		got, err := Recover(row, seen, tc.atLeast, tc.keep)
+		if err != nil || got.Reserved != tc.reserved || got.Floor != tc.floor {
+			t.Errorf("Recover(%v, %v) = %+v, %v", tc.atLeast, tc.keep, got, err)
+		}
+	}
+}
+
+// TestHistories plays random histories of two records, each of which may be set
+// back or lost at any time (never both at once), and looks for a number given
+// twice.
+func TestHistories(t *testing.T) {
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		var (
+			row  Row
+			seen Seen
+			rows []Row
+			used = map[Number]bool{}
+			node = uint64(1)
+		)
+		for range 40 {
+			b, next, err := Reserve(row, seen, 1+rng.IntN(5))
+			if err != nil {
+				var back *WentBackError
+				if !errors.As(err, &back) {
+					t.Fatal(err)
+				}
+				next, _ = Recover(row, seen, 0, false)
+			}
+			node++
+			file := File{"m", node, int64(node)}
+			seen.Exists, seen.Serial, seen.File, seen.Floor = true, next.Reserved, file, next.Floor
+			next.File = file
+			if rng.IntN(5) > 0 { // else killed before the commit
+				row = next
+				rows = append(rows, row)
+				for n := b.First; err == nil && n <= b.Last; n++ {
+					if used[n] {
+						t.Fatalf("seed %d: %v was given twice", seed, n)
+					}
+					used[n] = true
+				}
+			}
+			switch rng.IntN(8) {
+			case 0: // an older database
+				if len(rows) > 0 {
+					row = rows[rng.IntN(len(rows))]
+				}
+			case 1: // an older or lost file
+				if row.File == seen.File {
+					seen.Serial, seen.Exists = max(1, seen.Serial-3), rng.IntN(2) == 0
+				}
+			}
+		}
+	}
+}
+
+func FuzzParseFile(f *testing.F) {
+	f.Add([]byte("7\n"))
+	f.Add([]byte("9223372036854775807"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := ParseFile(b)
+		if err == nil && string(n.FileContent()) != strings.TrimSuffix(string(b), "\n")+"\n" {
+			t.Errorf("ParseFile(%q) = %v", b, n)
+		}
+	})
+}
