@@ -1,0 +1,341 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"x509ctl/pkg/fault"
+)
+
+func open(t *testing.T) (*Dir, string) {
+	t.Helper()
+	path := t.TempDir()
+	d, err := OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	return d, path
+}
+
+func wantKind(t *testing.T, what string, err error, kind fault.Kind) {
+	t.Helper()
+	if err == nil || fault.KindOf(err) != kind {
+		t.Errorf("%s: error %v of kind %q, want %q", what, err, fault.KindOf(err), kind)
+	}
+}
+
+func wantNames(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("names in the directory: %q, want %q", got, want)
+	}
+}
+
+func TestCreateAndReplace(t *testing.T) {
+	d, path := open(t)
+	if err := d.Create("a", 0o640, []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "creating again", d.Create("a", 0o640, []byte("two")), fault.Exists)
+	b, st, err := d.ReadFile("a", 10, Public)
+	if err != nil || string(b) != "one" || st.Mode.Perm() != 0o640 {
+		t.Errorf("ReadFile = %q %v, %v", b, st.Mode, err)
+	}
+	was := st
+	st, err = d.Replace("a", 0o644, []byte("three"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := d.Stat("a")
+	if err != nil || now.Inode != st.Inode || now.Birth != st.Birth || now.Inode == was.Inode {
+		t.Errorf("Replace said %+v, Stat %+v, before %+v, %v", st, now, was, err)
+	}
+	wantNames(t, path, "a")
+}
+
+func TestNamesAreSingleElements(t *testing.T) {
+	d, _ := open(t)
+	for _, name := range []string{"", ".", "..", "a/b", "/etc/passwd", "a\x00b"} {
+		wantKind(t, name, d.Create(name, 0o600, nil), fault.Malformed)
+		_, _, err := d.ReadFile(name, 1, Public)
+		wantKind(t, name, err, fault.Malformed)
+		_, err = d.Sub(name)
+		wantKind(t, name, err, fault.Malformed)
+	}
+}
+
+func TestLinksAreNotFollowed(t *testing.T) {
+	d, path := open(t)
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "secret"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"file": filepath.Join(outside, "secret"), "dir": outside, "none": "nowhere"} {
+		if err := os.Symlink(to, filepath.Join(path, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"file", "none"} {
+		_, _, err := d.ReadFile(name, 10, Public)
+		wantKind(t, "reading "+name, err, fault.Denied)
+		wantKind(t, "creating "+name, d.Create(name, 0o600, nil), fault.Exists)
+		_, err = d.Lock(context.Background(), name)
+		wantKind(t, "locking "+name, err, fault.Denied)
+	}
+	_, err := d.Sub("dir")
+	wantKind(t, "opening dir", err, fault.Denied)
+	if _, err := d.Replace("file", 0o600, []byte("y")); err != nil {
+		t.Error(err)
+	}
+	if b, _ := os.ReadFile(filepath.Join(outside, "secret")); string(b) != "x" {
+		t.Errorf("Replace wrote through a link: %q", b)
+	}
+}
+
+func TestReadFileRefuses(t *testing.T) {
+	d, path := open(t)
+	mode := func(name string, m fs.FileMode, content string) {
+		if err := os.WriteFile(filepath.Join(path, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(path, name), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode("group", 0o640, "k")
+	mode("own", 0o400, "k")
+	mode("loose", 0o662, "k")
+	mode("big", 0o600, strings.Repeat("x", 100))
+	if err := unix.Mkfifo(filepath.Join(path, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(path, "dir"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string, s Secrecy) error { _, _, err := d.ReadFile(name, 99, s); return err }
+	var secrecy *SecrecyError
+	if err := read("group", Private); !errors.As(err, &secrecy) || secrecy.Mend != 0o400 {
+		t.Errorf("group readable: %v", err)
+	}
+	if err := read("loose", Guarded); !errors.As(err, &secrecy) || secrecy.Mend != 0o644 {
+		t.Errorf("writable by others: %v", err)
+	}
+	for name, s := range map[string]Secrecy{"own": Private, "group": Guarded} {
+		if err := read(name, s); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	wantKind(t, "too big", read("big", Public), fault.Malformed)
+	wantKind(t, "fifo", read("fifo", Public), fault.Malformed)
+	wantKind(t, "directory", read("dir", Public), fault.Malformed)
+	wantKind(t, "missing", read("nothing", Public), fault.NotFound)
+}
+
+func TestSweepAndRename(t *testing.T) {
+	d, path := open(t)
+	for _, name := range []string{tempPrefix + "1", tempPrefix + "2", "keep"} {
+		if err := os.WriteFile(filepath.Join(path, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names, err := d.Names(); err != nil || len(names) != 1 {
+		t.Errorf("Names = %q, %v", names, err)
+	}
+	if err := d.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	wantNames(t, path, "keep")
+	if err := d.Mkdir("sub", 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Mkdir("sub", 0o711); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	sub, err := d.Sub("sub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	if st, _ := d.Stat("sub"); st.Mode.Perm() != 0o711 || !st.Mode.IsDir() {
+		t.Errorf("mode of sub: %v", st.Mode)
+	}
+	if err := d.Rename("keep", sub, "kept"); err != nil {
+		t.Fatal(err)
+	}
+	wantNames(t, filepath.Join(path, "sub"), "kept")
+	if err := d.Create("new", 0o600, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "renaming over a file", d.Rename("new", sub, "kept"), fault.Exists)
+	for range 2 {
+		if err := d.Remove("new"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLock(t *testing.T) {
+	d, _ := open(t)
+	first, err := d.Lock(context.Background(), "lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	_, err = d.Lock(ctx, "lock")
+	if !errors.Is(err, ErrLocked) {
+		t.Errorf("a held lock: %v", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	if _, err = d.Lock(ctx, "lock"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled wait: %v", err)
+	}
+	if err := errors.Join(first.Unlock(), first.Unlock()); err != nil {
+		t.Fatal(err)
+	}
+	// The abandoned waits must not keep the lock that they get in the end.
+	ctx, cancel = context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	second, err := d.Lock(ctx, "lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = second.Unlock()
+}
+
+func TestLockExcludes(t *testing.T) {
+	d, _ := open(t)
+	var held, n int
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				l, err := d.Lock(context.Background(), "lock")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				held++
+				if held != 1 {
+					t.Error("two hold the lock")
+				}
+				n, held = n+1, held-1
+				_ = l.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if n != 400 {
+		t.Errorf("%d turns", n)
+	}
+}
+
+func TestOutput(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "out.pem")
+	o, err := Claim(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantNames(t, dir)
+	if err := o.Commit([]byte("data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Commit([]byte("data")); err == nil {
+		t.Error("committed twice")
+	}
+	st, err := os.Stat(path)
+	if err != nil || st.Mode().Perm() != 0o600 || st.Size() != 4 {
+		t.Errorf("%v, %v", st, err)
+	}
+	_, err = Claim(path, 0o600)
+	wantKind(t, "claiming it again", err, fault.Exists)
+	_, err = Claim(filepath.Join(dir, "no", "out.pem"), 0o600)
+	wantKind(t, "no directory", err, fault.NotFound)
+
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Claim(link, 0o600)
+	wantKind(t, "claiming a link", err, fault.Exists)
+
+	late := filepath.Join(dir, "late")
+	o, err = Claim(late, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(late, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "taken since", o.Commit([]byte("ours")), fault.Exists)
+	if b, _ := os.ReadFile(late); string(b) != "theirs" {
+		t.Errorf("another's file now holds %q", b)
+	}
+	o, err = Claim(filepath.Join(dir, "never"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Discard(); err != nil {
+		t.Error(err)
+	}
+	wantNames(t, dir, "late", "link", "out.pem")
+}
+
+func TestReadInput(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	for _, size := range []int{0, 1, 511, 512, 513, 999, 1000} {
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := ReadInput(path, 1000); err != nil || len(b) != size {
+			t.Errorf("%d bytes: got %d, %v", size, len(b), err)
+		}
+	}
+	if err := os.WriteFile(path, make([]byte, 1001), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read := func(path string) error { _, err := ReadInput(path, 1000); return err }
+	wantKind(t, "one too many", read(path), fault.Malformed)
+	wantKind(t, "/dev/zero", read("/dev/zero"), fault.Malformed)
+	wantKind(t, "a directory", read(dir), fault.Malformed)
+	wantKind(t, "missing", read(filepath.Join(dir, "no")), fault.NotFound)
+	if b, err := ReadInput("/dev/null", 1000); err != nil || len(b) != 0 {
+		t.Errorf("/dev/null: %d bytes, %v", len(b), err)
+	}
+
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `sleep 0.2; printf one >"$0"; `, fifo)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := ReadInput(fifo, 1000)
+	if err != nil || string(b) != "one" {
+		t.Errorf("a FIFO whose writer comes later: %q, %v", b, err)
+	}
+	_ = cmd.Wait()
+}

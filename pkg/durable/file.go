@@ -1,0 +1,192 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"x509ctl/pkg/fault"
+)
+
+// A Stat is what there is to know of a file without opening it.
+type Stat struct {
+	Mode  fs.FileMode // type and permission bits
+	UID   int
+	GID   int
+	Size  int64
+	Inode uint64
+	Birth int64 // nanoseconds since 1970; 0 where the file system keeps none
+}
+
+func statx(fd int, name string, flags int) (Stat, error) {
+	var x unix.Statx_t
+	if err := unix.Statx(fd, name, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &x); err != nil {
+		return Stat{}, err
+	}
+	st := Stat{
+		Mode:  fs.FileMode(x.Mode & 0o777),
+		UID:   int(x.Uid),
+		GID:   int(x.Gid),
+		Size:  int64(x.Size),
+		Inode: x.Ino,
+	}
+	switch x.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		st.Mode |= fs.ModeDir
+	case unix.S_IFLNK:
+		st.Mode |= fs.ModeSymlink
+	case unix.S_IFREG:
+	default:
+		st.Mode |= fs.ModeIrregular
+	}
+	if x.Mask&unix.STATX_BTIME != 0 {
+		st.Birth = x.Btime.Sec*1e9 + int64(x.Btime.Nsec)
+	}
+	return st, nil
+}
+
+// A Secrecy is who else than a file's owner may do what with it.
+type Secrecy int
+
+const (
+	Public  Secrecy = iota // anybody may read it
+	Private                // nobody else may read or write it
+	Guarded                // nobody else may write it
+)
+
+// ReadFile reads the regular file name of at most limit bytes.
+//
+// Errors: [fault.NotFound]; [fault.Denied] for a symbolic link, and for a file
+// that others may read or write against want, which names the chmod that mends
+// it; [fault.Malformed] for anything but a regular file and for a larger one.
+func (d *Dir) ReadFile(name string, limit int64, want Secrecy) ([]byte, Stat, error) {
+	f, err := d.open(name, unix.O_RDONLY, 0)
+	if err != nil {
+		return nil, Stat{}, err
+	}
+	defer f.Close()
+	st, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+	if err != nil {
+		return nil, st, d.failed("examining", name, err)
+	}
+	path := filepath.Join(d.path, name)
+	if !st.Mode.IsRegular() {
+		return nil, st, fault.Errorf(fault.Malformed, "%s is not a regular file", path)
+	}
+	if err := checkSecrecy(path, st, want); err != nil {
+		return nil, st, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, st, fmt.Errorf("reading %s: %w", path, cause(err))
+	}
+	if int64(len(b)) > limit {
+		return nil, st, fault.Errorf(fault.Malformed, "%s is larger than %d bytes", path, limit)
+	}
+	return b, st, nil
+}
+
+// A SecrecyError is a file that others may read or write. Mend is the mode that
+// is right for it.
+type SecrecyError struct {
+	Path string
+	Mode fs.FileMode
+	Mend fs.FileMode
+}
+
+func (e *SecrecyError) Error() string {
+	what := "written"
+	if e.Mode&0o044 != 0 && e.Mend&0o044 == 0 {
+		what = "read"
+	}
+	return fmt.Sprintf("%s (mode %04o) can be %s by others than its owner", e.Path, e.Mode.Perm(), what)
+}
+
+// FaultKind makes the error [fault.Denied].
+func (e *SecrecyError) FaultKind() fault.Kind { return fault.Denied }
+
+func checkSecrecy(path string, st Stat, want Secrecy) error {
+	switch {
+	case want == Private && st.Mode&0o077 != 0:
+		return &SecrecyError{path, st.Mode, 0o400}
+	case want == Guarded && st.Mode&0o022 != 0:
+		return &SecrecyError{path, st.Mode, 0o644}
+	}
+	return nil
+}
+
+// Create makes the file name with data and exactly mode, whole or not at all.
+// Error: [fault.Exists] when there is one, which stays as it is.
+func (d *Dir) Create(name string, mode fs.FileMode, data []byte) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	temp, _, err := d.writeTemp(mode, data)
+	if err != nil {
+		return err
+	}
+	if err := unix.Linkat(d.fd(), temp, d.fd(), name, 0); err != nil {
+		return errors.Join(d.failed("naming", name, err), d.unlink(temp))
+	}
+	if err := d.unlink(temp); err != nil {
+		return err
+	}
+	return d.sync()
+}
+
+// Replace puts a file with data and exactly mode in the place of name, or makes
+// it, and returns what the new file is.
+func (d *Dir) Replace(name string, mode fs.FileMode, data []byte) (Stat, error) {
+	if err := checkName(name); err != nil {
+		return Stat{}, err
+	}
+	temp, st, err := d.writeTemp(mode, data)
+	if err != nil {
+		return Stat{}, err
+	}
+	if err := unix.Renameat(d.fd(), temp, d.fd(), name); err != nil {
+		return Stat{}, errors.Join(d.failed("replacing", name, err), d.unlink(temp))
+	}
+	return st, d.sync()
+}
+
+// writeTemp makes a temporary file in d with data, synced.
+func (d *Dir) writeTemp(mode fs.FileMode, data []byte) (string, Stat, error) {
+	temp := tempName()
+	f, err := d.open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return "", Stat{}, err
+	}
+	st, err := fill(f, mode, data)
+	if err != nil {
+		return "", Stat{}, errors.Join(fmt.Errorf("writing a file in %s: %w", d.path, err), d.unlink(temp))
+	}
+	return temp, st, nil
+}
+
+// fill writes data to f, sets its mode, syncs and closes it.
+func fill(f *os.File, mode fs.FileMode, data []byte) (st Stat, err error) {
+	defer func() { err = errors.Join(err, cause(f.Close())) }()
+	if _, err := f.Write(data); err != nil {
+		return st, cause(err)
+	}
+	if err := f.Chmod(mode.Perm()); err != nil {
+		return st, cause(err)
+	}
+	if err := f.Sync(); err != nil {
+		return st, cause(err)
+	}
+	return statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+}
+
+func (d *Dir) unlink(name string) error {
+	if err := unix.Unlinkat(d.fd(), name, 0); err != nil {
+		return d.failed("removing", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"x509ctl/pkg/fault"
+)
+
+// A Lock is an exclusive flock(2) on a file that is never renamed or removed. The
+// kernel releases it when its holder dies, so none is ever left behind.
+type Lock struct{ f *os.File }
+
+// ErrLocked means that others held a lock for as long as the caller would wait.
+var ErrLocked = fault.New(fault.Unavailable, "another process holds the lock")
+
+// Lock locks the file name in d, made when it isn't there, and waits for it until
+// ctx ends: then the error is [ErrLocked], or ctx's own when it was cancelled.
+func (d *Dir) Lock(ctx context.Context, name string) (*Lock, error) {
+	f, err := d.open(name, unix.O_RDWR|unix.O_CREAT, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(d.path, name)
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return wait(ctx, f, path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
+	}
+	return &Lock{f}, nil
+}
+
+// wait waits in the kernel's queue, which is fair, rather than asking again and
+// again. When ctx ends first the system call can't be called back: whoever made
+// it closes the file as soon as it returns.
+func wait(ctx context.Context, f *os.File, path string) (*Lock, error) {
+	got := make(chan error, 1)
+	fd := int(f.Fd())
+	go func() {
+		err := unix.Flock(fd, unix.LOCK_EX)
+		for errors.Is(err, unix.EINTR) && ctx.Err() == nil {
+			err = unix.Flock(fd, unix.LOCK_EX)
+		}
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
+		}
+		return &Lock{f}, nil
+	case <-ctx.Done():
+		go func() { <-got; _ = f.Close() }()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, fmt.Errorf("waiting for %s: %w", path, ErrLocked)
+		}
+		return nil, fmt.Errorf("waiting for %s: %w", path, context.Cause(ctx))
+	}
+}
+
+// Unlock releases l. A second call does nothing.
+func (l *Lock) Unlock() error {
+	if l.f == nil {
+		return nil
+	}
+	f := l.f
+	l.f = nil
+	return f.Close()
+}
