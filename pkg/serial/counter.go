@@ -117,17 +117,18 @@ func Reserve(r Row, s Seen, n int) (Block, Row, error) {
 }
 
 // Raise returns the row with the floor raised to f. A floor never sinks and never
-// rises above the next number: a higher one would refuse certificates that are
-// yet to be issued. Equal is no error.
+// rises above the last number issued plus one: a higher one would refuse
+// certificates that are yet to be issued. Equal is no error.
 //
 // Errors, [fault.Denied]: [*FloorError].
 func Raise(r Row, s Seen, f Floor) (Row, error) {
 	if err := r.check(s); err != nil {
 		return r, err
 	}
-	now, next := r.MergedFloor(s), Floor(r.highest(s)+1)
-	if f < now || f > next || f < 1 {
-		return r, &FloorError{Asked: f, Now: max(now, 1), Next: next}
+	now := max(r.MergedFloor(s), 1)
+	next := max(Floor(r.Last)+1, now) // a recovered count leaves the floor above
+	if f < now || f > next {
+		return r, &FloorError{Asked: f, Now: now, Next: next}
 	}
 	r.Floor = f
 	return r, nil
@@ -140,7 +141,7 @@ func (e *FloorError) Error() string {
 	if e.Asked < e.Now {
 		return fmt.Sprintf("min-serial is %v and can't be lowered to %v", e.Now, e.Asked)
 	}
-	return fmt.Sprintf("min-serial %v is above the next serial number, %v", e.Asked, e.Next)
+	return fmt.Sprintf("min-serial %v is above %v, the last serial number issued plus one", e.Asked, e.Next)
 }
 
 // FaultKind makes the error [fault.Denied].

@@ -132,7 +132,7 @@ func TestReserveEnd(t *testing.T) {
 func TestRaise(t *testing.T) {
 	row := Row{Reserved: 100, Last: 90, Floor: 5, File: here}
 	seen := Seen{Exists: true, Serial: 100, File: here, Floor: 7}
-	for f, ok := range map[Floor]bool{-1: false, 0: false, 5: false, 6: false, 7: true, 8: true, 101: true, 102: false} {
+	for f, ok := range map[Floor]bool{-1: false, 0: false, 5: false, 6: false, 7: true, 8: true, 91: true, 92: false, 101: false} {
 		got, err := Raise(row, seen, f)
 		if (err == nil) != ok || ok && got.Floor != f {
 			t.Errorf("Raise to %v: %v, %v", f, got.Floor, err)
@@ -140,6 +140,10 @@ func TestRaise(t *testing.T) {
 		if err != nil && fault.KindOf(err) != fault.Denied {
 			t.Errorf("Raise to %v: kind %q", f, fault.KindOf(err))
 		}
+	}
+	row.Floor = 200 // as after a recovery
+	if got, err := Raise(row, seen, 200); err != nil || got.Floor != 200 {
+		t.Errorf("the floor it has, above the counter: %v, %v", got.Floor, err)
 	}
 	seen.Exists = false
 	var back *WentBackError
