@@ -1,0 +1,140 @@
+package authority
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+)
+
+// A Fingerprint is the SHA-256 of a certificate in DER. The zero value is none.
+type Fingerprint = [sha256.Size]byte
+
+// An Authority is an active CA, ready to sign: its certificate, the matching key,
+// and the certificates above it.
+type Authority struct {
+	issuer      *profile.Issuer
+	chain       []*x509.Certificate // from the CA's own certificate upwards
+	key         crypto.Signer
+	encrypted   bool
+	fingerprint Fingerprint
+}
+
+// Certificate returns the CA's certificate.
+func (a *Authority) Certificate() *x509.Certificate { return a.chain[0] }
+
+// Chain returns the CA's certificate and those above it, up to the root.
+func (a *Authority) Chain() []*x509.Certificate { return a.chain }
+
+// Fingerprint identifies the CA's certificate.
+func (a *Authority) Fingerprint() Fingerprint { return a.fingerprint }
+
+// ErrKeyMismatch means that key.pem is not the key of cert.pem.
+var ErrKeyMismatch = fault.New(fault.Unavailable, "the CA's key and certificate do not belong together")
+
+// Load reads the published CA and matches key and certificate.
+//
+// Errors: fault.NotFound when there is none; [ErrKeyMismatch];
+// [ErrPassphraseNeeded]; [ErrWrongPassphrase]; *durable.SecrecyError for a key
+// that others may read.
+func (d *Directory) Load(pass Passphrase) (*Authority, error) { return load(d.dir, pass) }
+
+func load(dir *durable.Dir, pass Passphrase) (*Authority, error) {
+	chain, err := readChain(dir)
+	if err != nil {
+		return nil, err
+	}
+	data, _, err := dir.ReadFile(keyFile, sizeLimit, durable.Private)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(data)
+	key, encrypted, err := decodeKey(data, pass)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s/%s: %w", dir.Path(), keyFile, err)
+	}
+	return newAuthority(chain, key, encrypted)
+}
+
+func newAuthority(chain []*x509.Certificate, key crypto.Signer, encrypted bool) (*Authority, error) {
+	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !pub.Equal(chain[0].PublicKey) {
+		return nil, ErrKeyMismatch
+	}
+	issuer, err := profile.NewIssuer(chain)
+	if err != nil {
+		return nil, err
+	}
+	return &Authority{issuer, chain, key, encrypted, sha256.Sum256(chain[0].Raw)}, nil
+}
+
+// Public returns the published CA certificate and those above it, without the key.
+// Error: fault.NotFound.
+func (d *Directory) Public() ([]*x509.Certificate, error) { return readChain(d.dir) }
+
+// KeyEncrypted reports whether the published key is encrypted.
+func (d *Directory) KeyEncrypted() (bool, error) {
+	data, _, err := d.dir.ReadFile(keyFile, sizeLimit, durable.Private)
+	if err != nil {
+		return false, err
+	}
+	defer clear(data)
+	block, _ := pem.Decode(data)
+	return block != nil && block.Type == encryptedBlock, nil
+}
+
+// Bundle returns bundle.pem. Error: fault.NotFound.
+func (d *Directory) Bundle() ([]byte, error) {
+	b, _, err := d.dir.ReadFile(bundleFile, sizeLimit, durable.Guarded)
+	return b, err
+}
+
+func readChain(dir *durable.Dir) ([]*x509.Certificate, error) {
+	chain, err := readCertificates(dir, certFile)
+	if err != nil {
+		return nil, err
+	}
+	if len(chain) != 1 {
+		return nil, fault.Errorf(fault.Malformed, "%s/%s holds %d certificates, not one", dir.Path(), certFile, len(chain))
+	}
+	above, err := readCertificates(dir, chainFile)
+	if fault.KindOf(err) == fault.NotFound {
+		return chain, nil
+	}
+	return append(chain, above...), err
+}
+
+func readCertificates(dir *durable.Dir, name string) ([]*x509.Certificate, error) {
+	data, _, err := dir.ReadFile(name, sizeLimit, durable.Guarded)
+	if err != nil {
+		return nil, err
+	}
+	var certs []*x509.Certificate
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, fault.Errorf(fault.Malformed, "%s/%s holds something that is no certificate", dir.Path(), name)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fault.Errorf(fault.Malformed, "reading %s/%s: %w", dir.Path(), name, err)
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
+		return nil, fault.Errorf(fault.Malformed, "%s/%s holds no certificate in PEM", dir.Path(), name)
+	}
+	return certs, nil
+}
+
+func encodeCertificates(certs ...*x509.Certificate) []byte {
+	var out []byte
+	for _, c := range certs {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return out
+}

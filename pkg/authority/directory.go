@@ -1,0 +1,208 @@
+// Package authority keeps a CA in a directory and signs with it.
+//
+// # The directory
+//
+//	cert.pem    0644  the active CA certificate
+//	key.pem     0400  its private key, PKCS#8, encrypted when a passphrase is set
+//	chain.pem   0644  the issuers of cert.pem up to the root, for an intermediate
+//	serial      0644  the highest serial number ever reserved, decimal
+//	min-serial  0644  the smallest one still accepted, decimal
+//	bundle.pem  0644  what verifiers trust
+//	lock              taken for every change; never renamed or removed
+//	next/       0700  a CA that is not active yet
+//	old/<serial>/     predecessors
+//
+// It is the layout of Ganeti's design for a cluster CA. The names cert.pem and
+// key.pem are published copies: which CA is active is decided by the store, and a
+// publication that was cut between the two files is finished by whoever comes next
+// ([Locked.Publish]).
+//
+// # Plan, then sign
+//
+// Signing takes two steps joined by a value. [Authority.Plan] checks everything
+// about a certificate but its number; [Plan.Sign] takes a number and signs, once.
+// Neither knows the store: the caller reserves the number before and records the
+// result after. Nothing else here can sign, so nothing unchecked is signed.
+package authority
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/serial"
+)
+
+// Names in an authority's directory.
+const (
+	certFile   = "cert.pem"
+	keyFile    = "key.pem"
+	chainFile  = "chain.pem"
+	serialFile = "serial"
+	floorFile  = "min-serial"
+	bundleFile = "bundle.pem"
+	lockFile   = "lock"
+	nextDir    = "next"
+	oldDir     = "old"
+)
+
+// Files lists the names of the regular files that a backup holds, in the order in
+// which a restore makes them. The key is the last: a directory without a key holds
+// no CA.
+func Files() []string {
+	return []string{serialFile, floorFile, certFile, chainFile, bundleFile, keyFile}
+}
+
+// sizeLimit bounds every file that is read here, in bytes. A chain of ten RSA-8192
+// certificates takes a tenth of it.
+const sizeLimit = 1 << 20
+
+// A Directory is an authority's directory, open.
+type Directory struct{ dir *durable.Dir }
+
+// OpenDirectory opens the directory called name in the state directory.
+// Error: fault.NotFound.
+func OpenDirectory(state *durable.Dir, name string) (*Directory, error) {
+	d, err := state.Sub(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{d}, nil
+}
+
+// MakeDirectory is OpenDirectory for one that may not exist yet. A new one gets the
+// mode 0711: its public files can be read by who knows their names.
+func MakeDirectory(state *durable.Dir, name string) (*Directory, error) {
+	if err := state.Mkdir(name, 0o711); err != nil {
+		return nil, err
+	}
+	return OpenDirectory(state, name)
+}
+
+// Close closes the directory.
+func (d *Directory) Close() error { return d.dir.Close() }
+
+// Path returns where the directory was found.
+func (d *Directory) Path() string { return d.dir.Path() }
+
+// Dir returns the open directory itself, for a backup.
+func (d *Directory) Dir() *durable.Dir { return d.dir }
+
+// SerialPath returns the path of the serial file, for a hook that replicates it.
+func (d *Directory) SerialPath() string { return filepath.Join(d.dir.Path(), serialFile) }
+
+// has reports whether there is anything called name.
+func (d *Directory) has(name string) (bool, error) {
+	_, err := d.dir.Stat(name)
+	if fault.KindOf(err) == fault.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Contents says which of a CA's parts a directory holds.
+type Contents struct{ Cert, Key, Serial, Floor bool }
+
+// Contents looks at the names only.
+func (d *Directory) Contents() (c Contents, err error) {
+	for name, found := range map[string]*bool{certFile: &c.Cert, keyFile: &c.Key, serialFile: &c.Serial, floorFile: &c.Floor} {
+		if *found, err = d.has(name); err != nil {
+			return Contents{}, err
+		}
+	}
+	return c, nil
+}
+
+// A Locked is a directory that nobody else changes. All changes are its methods.
+type Locked struct {
+	*Directory
+	lock *durable.Lock
+}
+
+// Lock takes the authority's lock, waiting until ctx ends, and sweeps what killed
+// processes left. Error: durable.ErrLocked.
+func (d *Directory) Lock(ctx context.Context) (*Locked, error) {
+	lock, err := d.dir.Lock(ctx, lockFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.dir.Sweep(); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return &Locked{d, lock}, nil
+}
+
+// Unlock releases the lock. A second call does nothing.
+func (l *Locked) Unlock() error { return l.lock.Unlock() }
+
+// Seen reads what the directory knows of the counter and the floor. Its Timeline
+// is the store's to fill in; machine is this machine's id.
+func (d *Directory) Seen(machine string) (serial.Seen, error) {
+	var s serial.Seen
+	n, st, err := d.number(serialFile)
+	if err != nil {
+		return s, err
+	}
+	if n != 0 {
+		s.Exists, s.Serial = true, n
+		s.File = serial.File{Machine: machine, Inode: st.Inode, Birth: st.Birth}
+	}
+	floor, _, err := d.number(floorFile)
+	s.Floor = serial.Floor(floor)
+	return s, err
+}
+
+// Floor reads min-serial: the smallest accepted number. No file is the zero Floor,
+// which accepts all.
+func (d *Directory) Floor() (serial.Floor, error) {
+	n, _, err := d.number(floorFile)
+	return serial.Floor(n), err
+}
+
+// number reads a file with one number; a missing one holds 0.
+func (d *Directory) number(name string) (serial.Number, durable.Stat, error) {
+	b, st, err := d.dir.ReadFile(name, 64, durable.Guarded)
+	if fault.KindOf(err) == fault.NotFound {
+		return 0, st, nil
+	}
+	if err != nil {
+		return 0, st, err
+	}
+	n, err := serial.ParseFile(b)
+	if err != nil {
+		return 0, st, &NumberFileError{Path: filepath.Join(d.dir.Path(), name), Err: err}
+	}
+	return n, st, nil
+}
+
+// A NumberFileError is a serial or min-serial file without a number in it: it may
+// have lost its content to a full disk, and what it held can't be guessed.
+type NumberFileError struct {
+	Path string
+	Err  error
+}
+
+func (e *NumberFileError) Error() string { return fmt.Sprintf("reading %s: %v", e.Path, e.Err) }
+func (e *NumberFileError) Unwrap() error { return e.Err }
+
+// FaultKind makes the error [fault.Unavailable]: the count can't go on.
+func (e *NumberFileError) FaultKind() fault.Kind { return fault.Unavailable }
+
+// WriteSerial makes n the highest reserved number, durably, and returns the
+// identity of the file that says so.
+func (l *Locked) WriteSerial(n serial.Number, machine string) (serial.File, error) {
+	st, err := l.dir.Replace(serialFile, 0o644, n.FileContent())
+	if err != nil {
+		return serial.File{}, err
+	}
+	return serial.File{Machine: machine, Inode: st.Inode, Birth: st.Birth}, nil
+}
+
+// WriteFloor makes f the smallest accepted number, durably.
+func (l *Locked) WriteFloor(f serial.Floor) error {
+	_, err := l.dir.Replace(floorFile, 0o644, serial.Number(max(f, 1)).FileContent())
+	return err
+}
