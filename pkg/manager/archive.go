@@ -1,0 +1,131 @@
+package manager
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"x509ctl/pkg/authority"
+	"x509ctl/pkg/fault"
+)
+
+// writeArchive writes entries and the database at path as a tar archive, which any
+// tar can look into.
+func writeArchive(w io.Writer, entries []entry, database string, now func() time.Time) error {
+	t := tar.NewWriter(w)
+	for _, e := range entries {
+		if err := writeHeader(t, e.name, e.mode, int64(len(e.data)), now()); err != nil {
+			return err
+		}
+		if _, err := t.Write(e.data); err != nil {
+			return fmt.Errorf("writing the backup: %w", err)
+		}
+	}
+	f, err := os.Open(database)
+	if err != nil {
+		return fmt.Errorf("reading the snapshot: %w", err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("reading the snapshot: %w", err)
+	}
+	if err := writeHeader(t, databaseFile, 0o600, st.Size(), now()); err != nil {
+		return err
+	}
+	if _, err := io.Copy(t, f); err != nil {
+		return fmt.Errorf("writing the backup: %w", err)
+	}
+	if err := t.Close(); err != nil {
+		return fmt.Errorf("writing the backup: %w", err)
+	}
+	return nil
+}
+
+func writeHeader(t *tar.Writer, name string, mode fs.FileMode, size int64, now time.Time) error {
+	h := &tar.Header{Name: name, Mode: int64(mode.Perm()), Size: size, ModTime: now.Truncate(time.Second), Format: tar.FormatPAX, Typeflag: tar.TypeReg}
+	if err := t.WriteHeader(h); err != nil {
+		return fmt.Errorf("writing the backup: %w", err)
+	}
+	return nil
+}
+
+// archived are the names that an archive may hold, with the most that others than
+// the owner may do with each.
+func archived() map[string]fs.FileMode {
+	out := map[string]fs.FileMode{settingsFile: 0o644, databaseFile: 0o600}
+	for _, name := range authority.Files() {
+		out[clusterDir+"/"+name] = 0o644
+	}
+	out[clusterDir+"/key.pem"] = 0o400
+	return out
+}
+
+// readArchive reads a backup and puts its database at path. An archive is as
+// hostile as any file: each name may come once, is one of ours, and names a
+// regular file.
+func readArchive(r io.Reader, path string) ([]entry, error) {
+	allowed := archived()
+	var out []entry
+	complete := false
+	t := tar.NewReader(r)
+	for {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fault.Errorf(fault.Malformed, "reading the backup: %w", err)
+		}
+		mode, ok := allowed[h.Name]
+		if !ok || h.Typeflag != tar.TypeReg || complete {
+			return nil, fault.Errorf(fault.Malformed, "%.80q is not a file of a backup, or not in its place", h.Name)
+		}
+		delete(allowed, h.Name)
+		if h.Name == databaseFile {
+			if err := extract(t, path); err != nil {
+				return nil, err
+			}
+			complete = true
+			continue
+		}
+		data, err := io.ReadAll(io.LimitReader(t, backupLimit+1))
+		if err == nil && len(data) > backupLimit {
+			err = errors.New("it is too large")
+		}
+		if err != nil {
+			return nil, fault.Errorf(fault.Malformed, "reading %s of the backup: %w", h.Name, err)
+		}
+		out = append(out, entry{h.Name, fs.FileMode(h.Mode) & mode, data})
+	}
+	if !complete {
+		return nil, fault.New(fault.Malformed, "the backup is not complete: it has no database at its end")
+	}
+	hasKey := slices.ContainsFunc(out, func(e entry) bool { return e.name == clusterDir+"/key.pem" })
+	hasCert := slices.ContainsFunc(out, func(e entry) bool { return e.name == clusterDir+"/cert.pem" })
+	if !hasKey || !hasCert {
+		return nil, fault.New(fault.Malformed, "the backup holds no CA")
+	}
+	return out, nil
+}
+
+// extract copies the database to a new file, synced.
+func extract(r io.Reader, path string) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("making the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := io.Copy(f, r); err != nil {
+		return fmt.Errorf("making the database: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("making the database: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,319 @@
+package manager
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"x509ctl/pkg/authority"
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+)
+
+// Why InitAuthority made nothing.
+var (
+	// ErrInitialised means that there is a CA already.
+	ErrInitialised = fault.New(fault.Exists, "there is a CA here already")
+	// ErrForeignCA means that there are a CA certificate and a key but no database.
+	ErrForeignCA = fault.New(fault.Exists, "there is a CA here that has no database")
+	// ErrNothingToAdopt means that there is no certificate with a key to take over.
+	ErrNothingToAdopt = fault.New(fault.NotFound, "there is no cert.pem with a key.pem to adopt")
+)
+
+// InitAuthority implements Service. Each of its steps can be the last one of a
+// killed process; calling it again goes on from there:
+//
+//  1. directories, the lock, the database, the authority's row without a CA;
+//  2. a number for the CA's own certificate;
+//  3. key and certificate in next/;
+//  4. the certificate in the inventory and active in the row, at once;
+//  5. the files in their places.
+func (m *Manager) InitAuthority(ctx context.Context, req InitRequest) (Authority, error) {
+	if req.KeyAlgorithm == "" {
+		req.KeyAlgorithm = profile.ECDSAP256
+	}
+	if req.Lifetime == 0 {
+		req.Lifetime = profile.DefaultCALifetime
+	}
+	created, err := m.initialise(ctx, req)
+	if errors.Is(err, ErrInitialised) && req.IfMissing {
+		err = nil
+	}
+	if err != nil {
+		return Authority{}, err
+	}
+	out, err := m.Authority(ctx, req.Authority)
+	out.Created = created
+	if err == nil && !created && req.Name != "" && profile.FoldName(req.Name) != profile.FoldName(out.Name) {
+		return Authority{}, fault.Errorf(fault.Exists, "the CA that is here belongs to cluster %s, not %s", out.Name, req.Name)
+	}
+	return out, err
+}
+
+func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool, err error) {
+	locked, contents, err := m.prepareDirectory(ctx, req)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, locked.Unlock()) }()
+	db, err := m.initDatabase(ctx, req, contents)
+	if err != nil {
+		return false, err
+	}
+	row, err := m.initRow(ctx, db, req)
+	if err != nil {
+		return false, err
+	}
+	if row.Active != (authority.Fingerprint{}) {
+		return false, errors.Join(locked.Publish(row.Active), ErrInitialised)
+	}
+	if req.Adopt {
+		return true, m.adopt(ctx, db, locked, req, contents)
+	}
+	if contents.Key {
+		return false, ErrForeignCA
+	}
+	return true, m.makeCA(ctx, db, locked, req)
+}
+
+// prepareDirectory makes the authority's directory and takes its lock, once the
+// request is known to be good: a refused one leaves nothing.
+func (m *Manager) prepareDirectory(ctx context.Context, req InitRequest) (*authority.Locked, authority.Contents, error) {
+	var contents authority.Contents
+	name, err := dirName(req.Authority)
+	if err != nil {
+		return nil, contents, err
+	}
+	if err := m.checkInit(req); err != nil {
+		return nil, contents, err
+	}
+	state, err := m.makeStateDir()
+	if err != nil {
+		return nil, contents, err
+	}
+	d, err := authority.MakeDirectory(state, name)
+	if err != nil {
+		return nil, contents, err
+	}
+	m.mu.Lock()
+	m.directories[req.Authority] = d
+	m.mu.Unlock()
+	ctx, cancel := m.waiting(ctx)
+	defer cancel()
+	locked, err := d.Lock(ctx)
+	if err != nil {
+		return nil, contents, err
+	}
+	contents, err = d.Contents()
+	if err != nil {
+		return nil, contents, errors.Join(err, locked.Unlock())
+	}
+	return locked, contents, nil
+}
+
+// checkInit refuses what can be refused before anything is touched. With IfMissing
+// a request may leave out what an existing authority already has.
+func (m *Manager) checkInit(req InitRequest) error {
+	if req.IfMissing && req.Name == "" {
+		if state, err := m.stateDir(); err == nil {
+			if _, err := state.Stat(databaseFile); err == nil {
+				return nil
+			}
+		}
+	}
+	if _, err := profile.ParseName(req.Name); err != nil {
+		return fmt.Errorf("naming the cluster: %w", err)
+	}
+	if len(req.Name) > maxCommonName {
+		return fault.Errorf(fault.Malformed, "the cluster's name has %d characters; a common name has at most %d", len(req.Name), maxCommonName)
+	}
+	return authority.NewCA{Cluster: req.Name, Serial: 1, KeyAlgorithm: req.KeyAlgorithm, Now: m.now(), Lifetime: req.Lifetime}.Check()
+}
+
+// makeStateDir opens the state directory, made when it isn't there.
+func (m *Manager) makeStateDir() (*durable.Dir, error) {
+	state, err := m.stateDir()
+	if !errors.Is(err, ErrNotInitialised) {
+		return state, err
+	}
+	path, err := filepath.Abs(m.config.Dir)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := durable.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	err = parent.Mkdir(filepath.Base(path), 0o711)
+	if err := errors.Join(err, parent.Close()); err != nil {
+		return nil, err
+	}
+	return m.stateDir()
+}
+
+// initDatabase opens the database, or makes one where that loses nothing.
+func (m *Manager) initDatabase(ctx context.Context, req InitRequest, c authority.Contents) (*store.Store, error) {
+	state, err := m.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := state.Stat(databaseFile); fault.KindOf(err) == fault.NotFound {
+		if c.Key && !req.Adopt {
+			return nil, ErrForeignCA
+		}
+		if req.Adopt && !(c.Key && c.Cert) {
+			return nil, ErrNothingToAdopt
+		}
+		err := store.CreateSQLite(ctx, filepath.Join(m.config.Dir, databaseFile))
+		if err != nil && fault.KindOf(err) != fault.Exists {
+			return nil, err
+		}
+	}
+	return m.openDatabase(ctx, store.Options{Wait: m.config.Wait})
+}
+
+// initRow returns the authority's row, made when there is none.
+func (m *Manager) initRow(ctx context.Context, db *store.Store, req InitRequest) (store.Authority, error) {
+	var row store.Authority
+	err := db.Write(ctx, func(tx *store.Tx) (err error) {
+		row, err = tx.Authority(req.Authority)
+		if err == nil && (row.Active != authority.Fingerprint{} || row.Name == req.Name) {
+			return nil
+		}
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		row.ID, row.Name, row.Created = req.Authority, req.Name, m.now()
+		return tx.PutAuthority(row)
+	})
+	return row, err
+}
+
+// makeCA makes a self-signed CA and activates it. Where a failover left a counter
+// and a floor, it goes on above both.
+func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest) error {
+	var number serial.Number
+	err := db.Write(ctx, func(tx *store.Tx) error {
+		row, err := tx.Authority(req.Authority)
+		if err != nil {
+			return err
+		}
+		block, err := m.reserve(tx, l, &row, 1)
+		if err != nil {
+			return err
+		}
+		number = block.First
+		return tx.SetCounter(req.Authority, row.Counter)
+	})
+	if err != nil {
+		return err
+	}
+	ca, err := l.Prepare(authority.NewCA{
+		Cluster: req.Name, Serial: number, KeyAlgorithm: req.KeyAlgorithm,
+		Now: m.now(), Lifetime: req.Lifetime, Passphrase: req.Passphrase,
+	})
+	if err != nil {
+		return err
+	}
+	err = db.Write(ctx, func(tx *store.Tx) error {
+		row, err := tx.Authority(req.Authority)
+		if err != nil {
+			return err
+		}
+		row.Counter.Last = number
+		return m.activate(tx, row, ca, true, "init")
+	})
+	if err != nil {
+		return err
+	}
+	return l.Publish(ca.Fingerprint())
+}
+
+// activate makes ca the active CA of row and, if its number is one of ours, records
+// it in the inventory.
+func (m *Manager) activate(tx *store.Tx, row store.Authority, ca *authority.Authority, ours bool, action string) error {
+	row.Active = ca.Fingerprint()
+	if err := tx.PutAuthority(row); err != nil {
+		return err
+	}
+	cert := ca.Certificate()
+	if ours {
+		if err := tx.InsertCertificates([]Certificate{m.caRecord(row.ID, cert)}); err != nil {
+			return err
+		}
+	}
+	return tx.Audit(m.audit(action, cert.SerialNumber.String()+" "+cert.Subject.String(), done, fmt.Sprintf("SHA-256 %x", row.Active)))
+}
+
+func (m *Manager) caRecord(id AuthorityID, cert *x509.Certificate) Certificate {
+	sum := sha256.Sum256(cert.Raw)
+	return Certificate{
+		Authority: id, Serial: serial.Number(cert.SerialNumber.Int64()), Kind: kindCA, CA: sum,
+		CommonName: cert.Subject.CommonName, Holder: cert.Subject.CommonName,
+		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+		SPKIHash: sha256.Sum256(cert.RawSubjectPublicKeyInfo), DER: cert.Raw, Fingerprint: sum,
+		Requester: m.config.Caller.Who, Origin: m.config.Caller.From, Created: m.now(), State: stateIssued,
+	}
+}
+
+// adopt takes over the CA whose files are in place. Nobody can tell from them what
+// was issued: the count goes on above the serial file, or jumps where there is
+// none, and the floor moves past everything that is not in the new database.
+func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest, c authority.Contents) error {
+	ca, err := l.Load(m.config.Passphrase)
+	if fault.KindOf(err) == fault.NotFound {
+		return ErrNothingToAdopt
+	}
+	if err != nil {
+		return err
+	}
+	own, number := ownSerial(ca.Certificate())
+	err = db.Write(ctx, func(tx *store.Tx) error {
+		row, err := tx.Authority(req.Authority)
+		if err != nil {
+			return err
+		}
+		s, err := m.seen(tx, l.Directory)
+		if err != nil {
+			return err
+		}
+		known := s.Serial // 0, without a file: nobody knows
+		switch {
+		case own && c.Serial:
+			known = max(known, number)
+		case own:
+			known = number + serial.Jump
+		}
+		counter, err := serial.Recover(row.Counter, s, known, req.KeepFloor)
+		if err != nil {
+			return err
+		}
+		counter.Last = max(counter.Reserved, counter.Last)
+		if err := m.writeCounter(l, s, &counter); err != nil {
+			return err
+		}
+		row.Counter = counter
+		return m.activate(tx, row, ca, own && number <= counter.Reserved, "adopt")
+	})
+	if err != nil {
+		return err
+	}
+	return l.Publish(ca.Fingerprint())
+}
+
+// ownSerial returns the number of a self-signed CA certificate if it can be one of
+// the authority's own counter. A random one is too long, and a third party's comes
+// from another counter.
+func ownSerial(cert *x509.Certificate) (own bool, n serial.Number) {
+	if string(cert.RawIssuer) != string(cert.RawSubject) || !cert.SerialNumber.IsInt64() || cert.SerialNumber.Sign() <= 0 {
+		return false, 0
+	}
+	n = serial.Number(cert.SerialNumber.Int64())
+	return n < serial.Max-serial.Jump, n
+}

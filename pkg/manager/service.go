@@ -1,0 +1,255 @@
+// Package manager is what x509ctl can do: one [Service] with one method for each
+// operation, whoever asks.
+//
+// # Two transactions
+//
+// A certificate takes two short transactions, as [Manager.Sign] shows. In the
+// first a serial number is reserved, durably in the authority's directory and in
+// the store. Then the certificate is built, checked and signed. In the second it is
+// recorded, after everything that may have changed in between was checked again:
+// the floor, the active CA, the node. Only a recorded certificate leaves this
+// package. So a crash costs a number at most; there is no certificate that the
+// inventory doesn't know, and none is issued below a floor that was raised before.
+//
+// Both transactions take the authority's lock first and the database's second,
+// always in this order.
+package manager
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"time"
+
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+	"x509ctl/pkg/trust"
+)
+
+// The records that the store keeps are what a Service returns.
+type (
+	AuthorityID       = store.AuthorityID
+	Certificate       = store.Certificate
+	CertificateFilter = store.CertificateFilter
+	Node              = store.Node
+	AuditEntry        = store.AuditEntry
+	AuditFilter       = store.AuditFilter
+)
+
+// Cluster is the id of the cluster's authority.
+const Cluster AuthorityID = "cluster"
+
+// MaxBatch is how many requests one call of Sign takes at most.
+const MaxBatch = 1000
+
+// Service has one method per operation. Each method's comment names who may call
+// it and the errors, by kind, that a caller can do something about; every method
+// may fail with fault.Unavailable when others hold a lock for too long and with
+// fault.Internal for input and output errors.
+//
+// All methods may be called at the same time.
+type Service interface {
+	// InitAuthority makes the cluster's authority, or takes one over.
+	// Callers: operator. Errors: Exists; Denied; Malformed.
+	InitAuthority(context.Context, InitRequest) (Authority, error)
+	// Authority describes an authority. Callers: operator. Errors: NotFound.
+	Authority(context.Context, AuthorityID) (Authority, error)
+
+	// AddNode records a node. Callers: operator. Errors: Exists; Malformed.
+	AddNode(context.Context, AddNodeRequest) (Node, error)
+	// RemoveNode ends a node's right to certificates and returns the live ones that
+	// it still has. Callers: operator. Errors: NotFound.
+	RemoveNode(ctx context.Context, id AuthorityID, name string) (RemovedNode, error)
+	// Nodes returns all nodes by name. Callers: operator.
+	Nodes(context.Context, AuthorityID) ([]Node, error)
+
+	// Sign answers up to MaxBatch requests, each on its own: a result's Err is that
+	// request's refusal. The error is one that none of them could be answered for.
+	// Callers: operator.
+	Sign(context.Context, SignRequest) ([]SignResult, error)
+	// Issue makes a certificate for a public key that the caller vouches for.
+	// Callers: operator. Errors: Denied.
+	Issue(context.Context, IssueRequest) (SignResult, error)
+	// Chain returns the certificates above a leaf, the issuing CA first, in DER.
+	// Callers: operator.
+	Chain(context.Context, AuthorityID) ([][]byte, error)
+
+	// Verifier returns what is needed to judge the authority's certificates. It
+	// reads the public files only: no key, no database. Callers: anybody.
+	// Errors: NotFound.
+	Verifier(context.Context, AuthorityID) (Verifier, error)
+
+	// Certificate returns the record of one certificate. Callers: operator. Errors: NotFound.
+	Certificate(context.Context, AuthorityID, serial.Number) (Certificate, error)
+	// Certificates calls yield for each record that matches, by serial number, and
+	// stops at its first error. Callers: operator.
+	Certificates(ctx context.Context, f CertificateFilter, yield func(Certificate) error) error
+	// Prune forgets certificates that expired before a time, and returns how many.
+	// Callers: operator. Errors: Denied.
+	Prune(context.Context, PruneRequest) (int, error)
+
+	// Serial describes the counter and the floor. Callers: operator.
+	Serial(context.Context, AuthorityID) (Serial, error)
+	// SetMinSerial raises the floor. Callers: operator. Errors: Denied.
+	SetMinSerial(context.Context, SetMinRequest) (SetMinResult, error)
+	// RecoverSerial goes on counting where an operator says. Callers: operator.
+	RecoverSerial(context.Context, RecoverRequest) (Serial, error)
+
+	// Backup writes everything that Restore needs. Callers: operator.
+	Backup(ctx context.Context, w io.Writer) error
+	// Schema returns the version of the store's schema and the one this program
+	// works with. Callers: operator.
+	Schema(context.Context) (have, want int64, err error)
+	// Migrate brings the store's schema up to date. Callers: operator.
+	Migrate(context.Context) error
+	// Audit calls yield for each entry that matches, oldest first. Callers: operator.
+	Audit(ctx context.Context, f AuditFilter, yield func(AuditEntry) error) error
+
+	// Close releases what the Service holds. It does not wait for calls.
+	Close() error
+}
+
+// InitRequest asks for an authority.
+type InitRequest struct {
+	Authority AuthorityID
+	// Name is the cluster's name, a DNS name. It may be empty with IfMissing, when
+	// the authority exists.
+	Name         string
+	KeyAlgorithm profile.KeyAlgorithm // the zero value is ECDSA P-256
+	Lifetime     time.Duration        // of the CA; the zero value is profile.DefaultCALifetime
+	Passphrase   []byte               // encrypts the key; empty for none
+	IfMissing    bool                 // an authority that exists is no error
+	Adopt        bool                 // take over the cert.pem and key.pem that are there
+	KeepFloor    bool                 // with Adopt: no certificate was issued that files and database don't know
+}
+
+// An Authority is described, not usable.
+type Authority struct {
+	ID           AuthorityID
+	Name         string
+	Created      bool // by the call that returned this
+	Subject      string
+	Issuer       string
+	Certificate  []byte // DER
+	SHA1         [20]byte
+	SHA256       [32]byte
+	KeyAlgorithm string
+	KeyEncrypted bool
+	NotBefore    time.Time
+	NotAfter     time.Time
+	CASerial     string // decimal; a third party's may be longer than a serial.Number
+	Serial       Serial
+	Counts       Counts
+	Nodes        int
+}
+
+// Counts are numbers of recorded certificates of an authority, CAs left out.
+type Counts = store.Counts
+
+// Serial is an authority's counter and floor.
+type Serial struct {
+	Reserved serial.Number // the highest number ever reserved; 0 before the first
+	Last     serial.Number // the highest number ever issued; 0 before the first
+	Next     serial.Number // what the next certificate gets at least
+	Floor    serial.Floor  // the smallest accepted number
+}
+
+// AddNodeRequest asks for a node's record.
+type AddNodeRequest struct {
+	Authority AuthorityID
+	Name      string
+	Aliases   []string
+	Addresses []netip.Addr
+	IfMissing bool // an equal record is no error
+}
+
+// RemovedNode is what is left of a node.
+type RemovedNode struct {
+	Node Node
+	Live []Certificate // still accepted, by serial number
+}
+
+// SignRequest asks for answers to requests.
+type SignRequest struct {
+	Authority AuthorityID
+	Items     []SignItem
+	Allow     []string      // the operator's exceptions to the policy on names
+	Lifetime  time.Duration // the whole validity, both ends counted as X.509 does; 0 is the default, which may be shortened
+}
+
+// A SignItem is one PKCS#10 request.
+type SignItem struct {
+	Request []byte // PEM or DER
+	For     string // the only node whose names are accepted; empty for any
+	// Destination, when not empty, names where the certificate goes. A live one that
+	// was made for the same request and destination, by a call that did not live to
+	// deliver it, is returned instead of a new one.
+	Destination string
+}
+
+// A SignResult is the answer to one request.
+type SignResult struct {
+	Certificate Certificate
+	Ignored     []string // what the request wished for and did not get
+	Reused      bool     // it was recorded before, for the same destination
+	Shortened   bool     // it would have outlived the CA
+	Err         error    // the refusal; the other fields are empty then
+}
+
+// IssueRequest asks for a certificate without a PKCS#10 request.
+type IssueRequest struct {
+	Authority AuthorityID
+	Name      string   // the cluster's, or any of a node's
+	SPKI      []byte   // the public key, DER SubjectPublicKeyInfo
+	Allow     []string // the operator's exceptions to the policy on names
+	Lifetime  time.Duration
+}
+
+// Verifier is what a certificate is judged by.
+type Verifier struct {
+	Bundle *trust.Bundle
+	Floor  serial.Floor
+}
+
+// PruneRequest names what may be forgotten.
+type PruneRequest struct {
+	Authority AuthorityID
+	Before    time.Time // certificates whose validity ended before; at least a day ago
+	// Progress, when not nil, is called with the number forgotten so far.
+	Progress func(int)
+	DryRun   bool
+}
+
+// SetMinRequest asks for a floor.
+type SetMinRequest struct {
+	Authority AuthorityID
+	To        MinTarget
+	Number    serial.Number // with MinNumber
+	DryRun    bool          // change nothing, but say who would be cut off
+}
+
+// A MinTarget says how a floor is given.
+type MinTarget int
+
+const (
+	MinNumber MinTarget = iota // the number in the request
+	MinLast                    // the last certificate issued stays accepted
+	MinNext                    // everything issued so far is out
+)
+
+// SetMinResult is the floor before and after, and what lies between.
+type SetMinResult struct {
+	Before, After serial.Floor
+	CutOff        int           // live certificates that the change refuses
+	Sample        []Certificate // the first of them, 1,000 at most
+}
+
+// RecoverRequest says how a count goes on that can't be trusted.
+type RecoverRequest struct {
+	Authority AuthorityID
+	// AtLeast is the highest number that was ever used, as far as somebody knows.
+	// 0 means that nobody knows: the count jumps by serial.Jump.
+	AtLeast   serial.Number
+	KeepFloor bool // no certificate was issued that the store doesn't know
+}

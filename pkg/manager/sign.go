@@ -1,0 +1,453 @@
+package manager
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"x509ctl/pkg/authority"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+)
+
+// Kinds of certificates in the inventory, and their state.
+const (
+	kindCA      = "ca"
+	kindNode    = "node"
+	stateIssued = "issued"
+)
+
+// A job is one certificate on its way: it is refused, reused, or passes all the
+// steps in order.
+type job struct {
+	request  *profile.Request // nil when there was none: the caller gave a key
+	key      *profile.SubjectKey
+	approve  func(profile.Finder) (profile.Approved, error)
+	resume   []byte // finds the same work of an earlier call; nil for none
+	describe string // for the audit table, while there is no certificate
+
+	plan   *authority.Plan
+	result SignResult
+}
+
+// open reports whether the job still needs work.
+func (j *job) open() bool { return j.result.Err == nil && !j.result.Reused }
+
+func (j *job) refuse(err error) { j.result = SignResult{Err: err} }
+
+// terms are what is the same for all jobs of a call.
+type terms struct {
+	id       AuthorityID
+	now      time.Time
+	lifetime time.Duration
+	shorten  bool
+}
+
+func (m *Manager) terms(id AuthorityID, lifetime time.Duration) terms {
+	t := terms{id: id, now: m.now(), lifetime: lifetime}
+	if lifetime == 0 {
+		t.lifetime, t.shorten = profile.DefaultLifetime, true
+	}
+	return t
+}
+
+// Sign implements Service.
+func (m *Manager) Sign(ctx context.Context, req SignRequest) ([]SignResult, error) {
+	if n := len(req.Items); n == 0 || n > MaxBatch {
+		return nil, fault.Errorf(fault.Malformed, "%d requests in one call; 1 to %d are possible", n, MaxBatch)
+	}
+	jobs := make([]*job, len(req.Items))
+	parallel(len(jobs), func(i int) { jobs[i] = requestJob(req, req.Items[i]) })
+	return m.run(ctx, m.terms(req.Authority, req.Lifetime), jobs)
+}
+
+func requestJob(req SignRequest, item SignItem) *job {
+	j := &job{describe: "a request that can't be read"}
+	r, err := profile.ParseRequest(item.Request)
+	if err != nil {
+		j.refuse(err)
+		return j
+	}
+	hash := r.Hash()
+	j.request, j.key = r, r.Key()
+	j.describe = fmt.Sprintf("request %x for %s", hash[:8], r.CommonName())
+	j.approve = func(find profile.Finder) (profile.Approved, error) {
+		return profile.Policy{Find: find, For: item.For, Allow: req.Allow}.ApproveRequest(r)
+	}
+	if item.Destination != "" {
+		j.resume = resumeKey(hash, item, req)
+	}
+	return j
+}
+
+// resumeKey is the same for the same work: request, destination and conditions.
+func resumeKey(request [32]byte, item SignItem, req SignRequest) []byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%x\n%q\n%q\n%q\n%d\n", request, item.Destination, item.For, req.Allow, req.Lifetime)
+	return h.Sum(nil)[:16]
+}
+
+// Issue implements Service.
+func (m *Manager) Issue(ctx context.Context, req IssueRequest) (SignResult, error) {
+	pub, err := x509.ParsePKIXPublicKey(req.SPKI)
+	if err != nil {
+		return SignResult{}, fault.Errorf(fault.Malformed, "reading the public key: %w", err)
+	}
+	key, err := profile.NewSubjectKey(pub)
+	if err != nil {
+		return SignResult{}, err
+	}
+	j := &job{key: key, describe: "a certificate for " + req.Name}
+	j.approve = func(find profile.Finder) (profile.Approved, error) {
+		return profile.Policy{Find: find, Allow: req.Allow}.ApproveName(req.Name)
+	}
+	results, err := m.run(ctx, m.terms(req.Authority, req.Lifetime), []*job{j})
+	if err != nil {
+		return SignResult{}, err
+	}
+	return results[0], results[0].Err
+}
+
+// run takes jobs to their end. Its error is one that holds for all of them.
+func (m *Manager) run(ctx context.Context, t terms, jobs []*job) ([]SignResult, error) {
+	err := m.attempt(ctx, t, jobs)
+	if errors.Is(err, authority.ErrNotPublished) || fault.KindOf(err) == fault.NotFound {
+		// Perhaps a publication was cut. Nothing was spent yet.
+		if err = m.publish(ctx, t.id); err == nil {
+			err = m.attempt(ctx, t, jobs)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	results := make([]SignResult, len(jobs))
+	for i, j := range jobs {
+		results[i] = j.result
+	}
+	return results, nil
+}
+
+func (m *Manager) attempt(ctx context.Context, t terms, jobs []*job) error {
+	ca, err := m.signer(t.id)
+	if err != nil {
+		return err
+	}
+	if len(jobs) == 1 && m.config.SerialHook == nil {
+		return m.signOne(ctx, t, ca, jobs[0])
+	}
+	return m.signMany(ctx, t, ca, jobs)
+}
+
+// signer returns the published CA, ready to sign. Whether it is the active one
+// is checked when numbers are reserved and again when certificates are recorded.
+func (m *Manager) signer(id AuthorityID) (*authority.Authority, error) {
+	d, err := m.directory(id)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ca := m.signers[id]; ca != nil {
+		return ca, nil
+	}
+	ca, err := d.Load(m.config.Passphrase)
+	if err != nil {
+		return nil, err
+	}
+	m.signers[id] = ca
+	return ca, nil
+}
+
+// checkActive refuses a CA that is not the active one, and forgets it.
+func (m *Manager) checkActive(row store.Authority, ca *authority.Authority) error {
+	if row.Active == ca.Fingerprint() {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.signers[row.ID] == ca {
+		delete(m.signers, row.ID)
+	}
+	return authority.ErrNotPublished
+}
+
+// publish finishes a publication that was cut.
+func (m *Manager) publish(ctx context.Context, id AuthorityID) error {
+	return m.change(ctx, id, func(_ *store.Tx, l *authority.Locked, row store.Authority) error {
+		if row.Active == (authority.Fingerprint{}) {
+			return ErrNotInitialised
+		}
+		return l.Publish(row.Active)
+	})
+}
+
+// signOne joins both transactions: with one certificate and no hook, nothing takes
+// so long between them that others would have to wait for it.
+func (m *Manager) signOne(ctx context.Context, t terms, ca *authority.Authority, j *job) error {
+	return m.change(ctx, t.id, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
+		if err := m.checkActive(row, ca); err != nil {
+			return err
+		}
+		if err := m.resume(tx, t, row, ca, j); err != nil {
+			return err
+		}
+		find, failed := finder(tx, row)
+		j.prepare(t, ca, find)
+		if err := failed(); err != nil {
+			return err
+		}
+		if j.open() {
+			block, err := m.reserve(tx, l, &row, 1)
+			if err != nil {
+				return err
+			}
+			if err := m.sign(t, ca, j, block.First); err != nil {
+				return err
+			}
+		}
+		return m.record(tx, &row, []*job{j})
+	})
+}
+
+// signMany takes two transactions, and works on all processors between them.
+func (m *Manager) signMany(ctx context.Context, t terms, ca *authority.Authority, jobs []*job) error {
+	table, err := m.look(ctx, t, ca, jobs)
+	if err != nil {
+		return err
+	}
+	parallel(len(jobs), func(i int) { jobs[i].prepare(t, ca, table.find) })
+
+	planned := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !j.open() })
+	block, err := m.reserveFor(ctx, t, ca, len(planned))
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(planned))
+	parallel(len(planned), func(i int) { errs[i] = m.sign(t, ca, planned[i], block.First+serial.Number(i)) })
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if len(planned) > 0 {
+		if err := ca.CheckSignature(planned[0].result.Certificate.DER); err != nil {
+			return fmt.Errorf("checking a certificate just signed: %w", err)
+		}
+	}
+	return m.recordAll(ctx, t, ca, table, jobs)
+}
+
+// look finds what earlier calls left, and returns the names that may be used.
+func (m *Manager) look(ctx context.Context, t terms, ca *authority.Authority, jobs []*job) (*nodeTable, error) {
+	var table *nodeTable
+	err := m.read(ctx, t.id, func(tx *store.Tx, row store.Authority) (err error) {
+		if err := m.checkActive(row, ca); err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			if err := m.resume(tx, t, row, ca, j); err != nil {
+				return err
+			}
+		}
+		table, err = m.nodeTable(tx, row)
+		return err
+	})
+	return table, err
+}
+
+// resume answers j with the certificate that an earlier call recorded for the same
+// work and did not deliver, if it is still good for half of its time: whoever asks
+// again much later wants a new one.
+func (m *Manager) resume(tx *store.Tx, t terms, row store.Authority, ca *authority.Authority, j *job) error {
+	if j.resume == nil || !j.open() {
+		return nil
+	}
+	c, err := tx.CertificateByResumeKey(t.id, j.resume)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	half := c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2)
+	if c.RequestHash == j.request.Hash() && c.CA == ca.Fingerprint() && c.State == stateIssued &&
+		row.Counter.Floor.Accepts(c.Serial) && t.now.Before(half) {
+		j.result = SignResult{Certificate: c, Reused: true, Ignored: j.request.Ignored()}
+	}
+	return nil
+}
+
+// prepare approves the names and plans the certificate.
+func (j *job) prepare(t terms, ca *authority.Authority, find profile.Finder) {
+	if !j.open() {
+		return
+	}
+	names, err := j.approve(find)
+	if err != nil {
+		j.refuse(err)
+		return
+	}
+	j.plan, err = ca.Plan(names, j.key, t.now, t.lifetime, t.shorten)
+	if err != nil {
+		j.refuse(err)
+	}
+}
+
+// reserveFor is the first transaction, and the hook after it.
+func (m *Manager) reserveFor(ctx context.Context, t terms, ca *authority.Authority, n int) (serial.Block, error) {
+	var block serial.Block
+	if n == 0 {
+		return block, nil
+	}
+	err := m.change(ctx, t.id, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
+		if err := m.checkActive(row, ca); err != nil {
+			return err
+		}
+		var err error
+		block, err = m.reserve(tx, l, &row, n)
+		if err != nil {
+			return err
+		}
+		return tx.SetCounter(t.id, row.Counter)
+	})
+	if err != nil || m.config.SerialHook == nil {
+		return block, err
+	}
+	d, err := m.directory(t.id)
+	if err != nil {
+		return block, err
+	}
+	err = m.config.SerialHook(ctx, HookCall{t.id, block.Last.String(), d.SerialPath()})
+	if err != nil {
+		return block, fault.Errorf(fault.Unavailable, "the serial hook did not confirm number %v, so no certificate is issued: %w", block.Last, err)
+	}
+	return block, nil
+}
+
+// sign numbers and signs a planned certificate. An error here is not the request's
+// fault: the bytes that were built are against the policy.
+func (m *Manager) sign(t terms, ca *authority.Authority, j *job, n serial.Number) error {
+	der, err := j.plan.Sign(n)
+	if err != nil {
+		return fmt.Errorf("signing certificate %v: %w", n, err)
+	}
+	leaf := j.plan.Leaf()
+	c := Certificate{
+		Authority: t.id, Serial: n, Kind: kindNode, CA: ca.Fingerprint(),
+		CommonName: leaf.Names().CommonName(), Holder: leaf.Names().Holder(), Names: leaf.Names().Names(),
+		NotBefore: leaf.Validity().NotBefore(), NotAfter: leaf.Validity().NotAfter(),
+		SPKIHash: sha256.Sum256(j.key.SPKI()), ResumeKey: j.resume,
+		DER: der, Fingerprint: sha256.Sum256(der),
+		Requester: m.config.Caller.Who, Origin: m.config.Caller.From,
+		Exceptions: leaf.Names().Exceptions(), Created: t.now, State: stateIssued,
+	}
+	j.result = SignResult{Certificate: c, Shortened: leaf.Validity().Shortened()}
+	if j.request != nil {
+		j.result.Certificate.RequestHash = j.request.Hash()
+		j.result.Ignored = j.request.Ignored()
+	}
+	return nil
+}
+
+// recordAll is the second transaction: everything that may have changed since the
+// first is checked again.
+func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authority, table *nodeTable, jobs []*job) error {
+	return m.change(ctx, t.id, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
+		if err := m.checkActive(row, ca); err != nil {
+			return ErrCAChanged
+		}
+		floor, err := l.Floor()
+		if err != nil {
+			return err
+		}
+		floor = max(floor, row.Counter.Floor)
+		find := profile.Finder(nil)
+		failed := func() error { return nil }
+		if row.Generation != table.generation {
+			find, failed = finder(tx, row)
+		}
+		for _, j := range jobs {
+			if j.open() {
+				j.checkAgain(floor, find)
+			}
+		}
+		if err := failed(); err != nil {
+			return err
+		}
+		return m.record(tx, &row, jobs)
+	})
+}
+
+// checkAgain refuses a signed certificate that the floor or, when find is given, a
+// change of nodes has overtaken.
+func (j *job) checkAgain(floor serial.Floor, find profile.Finder) {
+	if err := checkFloor(j.result.Certificate.Serial, floor); err != nil {
+		j.refuse(err)
+		return
+	}
+	if find == nil {
+		return
+	}
+	names, err := j.approve(find)
+	if err == nil && !names.Equal(j.plan.Leaf().Names()) {
+		err = fault.Errorf(fault.Denied, "the names of %s changed in the meantime", names.Holder())
+	}
+	if err != nil {
+		j.refuse(err)
+	}
+}
+
+// record puts certificates into the inventory, and every answer into the audit
+// table. The caller's transaction makes both true at once.
+func (m *Manager) record(tx *store.Tx, row *store.Authority, jobs []*job) error {
+	var certs []Certificate
+	var entries []store.AuditEntry
+	for _, j := range jobs {
+		switch {
+		case j.result.Err != nil:
+			entries = append(entries, m.audit("issue", j.describe, refused, j.result.Err.Error()))
+		case !j.result.Reused:
+			c := j.result.Certificate
+			certs = append(certs, c)
+			entries = append(entries, m.audit("issue", c.Serial.String()+" "+c.CommonName, done, ""))
+			row.Counter.Last = max(row.Counter.Last, c.Serial)
+		}
+	}
+	if len(certs) > 0 {
+		if err := tx.InsertCertificates(certs); err != nil {
+			return err
+		}
+		if err := tx.SetCounter(row.ID, row.Counter); err != nil {
+			return err
+		}
+	}
+	return tx.Audit(entries...)
+}
+
+// parallel calls fn for 0 to n-1 on all processors.
+func parallel(n int, fn func(int)) {
+	workers := min(n, runtime.GOMAXPROCS(0))
+	if workers <= 1 {
+		for i := range n {
+			fn(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				fn(i)
+			}
+		})
+	}
+	wg.Wait()
+}
