@@ -1,8 +1,32 @@
 // Package trust decides whether a certificate is one of this authority's and
-// still good, without key or database.
+// still good. It needs the bundle, the floor and a time: no key, no database, so
+// that the machine that decides need not be the one that signs.
+//
+// # Not a path validator
+//
+// crypto/x509 answers whether there is a path from a certificate to a trusted
+// root. The question here is narrower: did one of our own CA keys sign this very
+// certificate, and is it what those keys sign. A third party's root above our CA
+// says nothing about nodes, though it stands in the same bundle, so a certificate
+// that it signed, or another CA of its, is refused.
+//
+// The narrow question is also cheap. Who signed whom among the CAs is found once,
+// when the bundle is read, and each leaf costs one signature check. Only where a
+// CA certificate restricts what is below it (name constraints and the like, which
+// no CA made here has) crypto/x509 is asked as well.
+//
+// # What fails
+//
+// What is unknown is refused: a critical extension that our leaves don't have, a
+// chain that doesn't reach a root, a missing key usage. A leaf is held against the
+// profile it was signed under as if the signer could have been careless.
+//
+// Certificate revocation lists are not judged: below the floor is what revoked
+// means here.
 package trust
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"time"
 
@@ -10,41 +34,93 @@ import (
 	"x509ctl/pkg/serial"
 )
 
-// A Purpose is what a certificate is to be used for.
+// MaxLifetime is the longest difference between notAfter and notBefore that is
+// accepted, inclusive: 604,798 s. Both end seconds belong to a certificate's
+// validity (RFC 5280, section 4.1.2.5), so this one is valid for a second less
+// than a week, which is 168 hours.
+const MaxLifetime = 168*time.Hour - 2*time.Second
+
+// A Purpose is what a certificate is to be used for. The zero Purpose asks for
+// all of them, as every leaf of a cluster has them.
 type Purpose string
 
-// The purposes. The zero Purpose asks for both.
+// The purposes.
 const (
-	Client Purpose = "client"
-	Server Purpose = "server"
+	Client Purpose = "client" // TLS client authentication
+	Server Purpose = "server" // TLS server authentication
 )
 
-// ParsePurpose reads "client", "server" or "" (both).
+// ParsePurpose reads the name of a Purpose, or "" for the zero one. The error is
+// [fault.Malformed].
 func ParsePurpose(s string) (Purpose, error) {
 	switch p := Purpose(s); p {
 	case "", Client, Server:
 		return p, nil
 	}
-	return "", fault.Errorf(fault.Malformed, "purpose %q is neither %q nor %q", s, Client, Server)
+	return "", fault.Errorf(fault.Malformed, "the purpose %s is neither %q nor %q", quoted(s), Client, Server)
 }
 
-// A Check is a question about certificates.
+// A Check is a question about certificates. It may be put to several goroutines
+// at once.
 type Check struct {
-	Bundle      *Bundle
-	Floor       serial.Floor
-	At          time.Time
-	Purpose     Purpose
-	Name        string        // DNS name or IP address; "" for any
-	Serial      serial.Number // 0 for any
-	Fingerprint []byte        // SHA-256 of the certificate; nil for any
+	Bundle *Bundle      // whom to trust; required
+	Floor  serial.Floor // the smallest serial accepted, inclusive; 0 accepts all
+	At     time.Time    // when; required. Fractions of a second don't count
+
+	Purpose     Purpose       // what for; "" means client and server
+	Name        string        // a DNS name or IP address that the certificate has to be for; "" for any
+	Serial      serial.Number // the one serial number accepted; 0 for any
+	Fingerprint []byte        // SHA-256 of the one certificate accepted, 32 octets; empty for any
 }
 
-// Verify returns nil for a valid certificate, else a [*VerifyError].
+// Verify returns nil when leaf is valid: signed directly by an own CA of the
+// bundle whose chain is valid at c.At; of version 3, not a CA's, without unknown
+// critical extensions, valid at c.At (both end seconds included) and for no longer
+// than [MaxLifetime]; numbered not below the floor; for the purpose, with the key
+// usage digitalSignature; for the name, which has to be one of the subject
+// alternative names: DNS names are compared without regard to ASCII case and
+// taken literally, wildcards too, addresses by their octets; and the one that the
+// pins name.
+//
+// A leaf that is not valid gives a [*VerifyError] with the first [Reason] that
+// applies. An incomplete Check is an error of kind [fault.Malformed].
 func (c Check) Verify(leaf *x509.Certificate) error {
-	return fault.New(fault.Internal, "not written yet")
+	if err := c.complete(); err != nil {
+		return err
+	}
+	signers, err := c.Bundle.signers(leaf)
+	if err != nil {
+		return err
+	}
+	for _, check := range []func(*x509.Certificate) error{checkShape, c.checkTime} {
+		if err := check(leaf); err != nil {
+			return err
+		}
+	}
+	if err := c.checkSigners(signers, leaf); err != nil {
+		return err
+	}
+	// The list of revoked certificates belongs here once there is one.
+	for _, check := range []func(*x509.Certificate) error{c.checkFloor, c.checkPurpose, c.checkName, c.checkPins} {
+		if err := check(leaf); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// ParseCertificate reads the first certificate of a PEM file, or a DER one.
-func ParseCertificate(data []byte) (*x509.Certificate, error) {
-	return nil, fault.New(fault.Internal, "not written yet")
+// complete refuses questions that could be answered with yes by mistake.
+func (c Check) complete() error {
+	switch {
+	case c.Bundle == nil:
+		return fault.New(fault.Malformed, "there is no bundle to verify against")
+	case c.At.IsZero():
+		return fault.New(fault.Malformed, "there is no time to verify for")
+	case c.Serial < 0:
+		return fault.Errorf(fault.Malformed, "%v is not a serial number", c.Serial)
+	case len(c.Fingerprint) != 0 && len(c.Fingerprint) != sha256.Size:
+		return fault.Errorf(fault.Malformed, "a SHA-256 fingerprint has %d octets, not %d", sha256.Size, len(c.Fingerprint))
+	}
+	_, err := ParsePurpose(string(c.Purpose))
+	return err
 }

@@ -1,0 +1,162 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"x509ctl/pkg/serial"
+)
+
+// understood are the extensions that a leaf may have as critical ones: key usage,
+// subject alternative name, basic constraints, extended key usage.
+var understood = []asn1.ObjectIdentifier{{2, 5, 29, 15}, {2, 5, 29, 17}, {2, 5, 29, 19}, {2, 5, 29, 37}}
+
+// label names a certificate in a sentence.
+func label(leaf *x509.Certificate) string { return "certificate " + cut(leaf.SerialNumber.String()) }
+
+// checkShape judges what doesn't depend on the question.
+func checkShape(leaf *x509.Certificate) error {
+	switch {
+	case leaf.IsCA:
+		return refuse(IsCA, "%s is a CA's, and not a node's", label(leaf))
+	case leaf.KeyUsage&x509.KeyUsageCertSign != 0:
+		return refuse(IsCA, "%s may sign certificates (key usage keyCertSign)", label(leaf))
+	case leaf.Version != 3:
+		return refuse(BadVersion, "%s is of X.509 version %d, and not 3", label(leaf), leaf.Version)
+	case !leaf.BasicConstraintsValid:
+		return refuse(IsCA, "%s doesn't say that it is not a CA's: it has no basic constraints", label(leaf))
+	case !leaf.SerialNumber.IsInt64() || leaf.SerialNumber.Sign() < 1:
+		return refuse(BadSerial, "%s has a number outside 1 to %d", label(leaf), serial.Max)
+	}
+	for _, e := range leaf.Extensions {
+		if e.Critical && !slices.ContainsFunc(understood, e.Id.Equal) {
+			return refuse(UnknownCritical, "%s has a critical extension that is not understood: %s", label(leaf), cut(e.Id.String()))
+		}
+	}
+	return nil
+}
+
+func (c Check) checkTime(leaf *x509.Certificate) error {
+	begin, end, now := leaf.NotBefore.Unix(), leaf.NotAfter.Unix(), c.At.Unix()
+	switch {
+	case end < begin:
+		return refuse(BadLifetime, "%s ends on %s, before it begins on %s", label(leaf), date(leaf.NotAfter), date(leaf.NotBefore))
+	case end-begin > int64(MaxLifetime/time.Second):
+		return refuse(BadLifetime, "%s is made for %d s, from %s to %s; at most %d s are accepted, less than a week",
+			label(leaf), end-begin, date(leaf.NotBefore), date(leaf.NotAfter), int64(MaxLifetime/time.Second))
+	case now < begin:
+		return refuse(NotYetValid, "%s is not valid before %s; the time is %s", label(leaf), date(leaf.NotBefore), date(c.At))
+	case now > end:
+		return refuse(Expired, "%s expired on %s; the time is %s", label(leaf), date(leaf.NotAfter), date(c.At))
+	}
+	return nil
+}
+
+func (c Check) checkFloor(leaf *x509.Certificate) error {
+	if c.Floor.Accepts(serial.Number(leaf.SerialNumber.Int64())) {
+		return nil
+	}
+	return refuse(BelowFloor, "%s is revoked: min-serial is %v, and all numbers below are", label(leaf), c.Floor)
+}
+
+// An extKeyUsage is a purpose as certificates and people call it.
+type extKeyUsage struct {
+	purpose Purpose
+	ext     x509.ExtKeyUsage
+	name    string
+}
+
+func (c Check) extKeyUsages() []extKeyUsage {
+	all := []extKeyUsage{
+		{Client, x509.ExtKeyUsageClientAuth, "clientAuth"},
+		{Server, x509.ExtKeyUsageServerAuth, "serverAuth"},
+	}
+	if c.Purpose == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(u extKeyUsage) bool { return u.purpose != c.Purpose })
+}
+
+// checkPurpose wants usages spelled out: neither a missing extension nor
+// anyExtendedKeyUsage stands for them.
+func (c Check) checkPurpose(leaf *x509.Certificate) error {
+	if leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return refuse(WrongPurpose, "%s is not for TLS: it lacks the key usage digitalSignature", label(leaf))
+	}
+	for _, use := range c.extKeyUsages() {
+		if !slices.Contains(leaf.ExtKeyUsage, use.ext) {
+			return refuse(WrongPurpose, "%s is not for a TLS %s: it lacks the extended key usage %s", label(leaf), use.purpose, use.name)
+		}
+	}
+	return nil
+}
+
+func (c Check) checkName(leaf *x509.Certificate) error {
+	if c.Name == "" {
+		return nil
+	}
+	if addr, err := netip.ParseAddr(c.Name); err == nil {
+		for _, ip := range leaf.IPAddresses {
+			if bytes.Equal(ip, addr.AsSlice()) && addr.Zone() == "" {
+				return nil
+			}
+		}
+	} else {
+		for _, name := range leaf.DNSNames {
+			if foldASCII(name) == foldASCII(c.Name) {
+				return nil
+			}
+		}
+	}
+	return refuse(WrongName, "%s is not for %s: it is for %s", label(leaf), quoted(c.Name), names(leaf))
+}
+
+// foldASCII returns s in lower case, octet by octet: other letters than ASCII's
+// are in no DNS name.
+func foldASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// names lists what leaf is for, up to a handful.
+func names(leaf *x509.Certificate) string {
+	const most = 5
+	all := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		all = append(all, ip.String())
+	}
+	shown := make([]string, 0, most)
+	for _, name := range all[:min(len(all), most)] {
+		shown = append(shown, quoted(name))
+	}
+	switch {
+	case len(all) == 0:
+		return "no name at all (a common name doesn't count)"
+	case len(all) > most:
+		shown = append(shown, "and others")
+	}
+	return strings.Join(shown, ", ")
+}
+
+func (c Check) checkPins(leaf *x509.Certificate) error {
+	if n := serial.Number(leaf.SerialNumber.Int64()); c.Serial != 0 && n != c.Serial {
+		return refuse(WrongPin, "%s is not the one asked for, which has the number %v", label(leaf), c.Serial)
+	}
+	if sum := sha256.Sum256(leaf.Raw); len(c.Fingerprint) != 0 && !bytes.Equal(sum[:], c.Fingerprint) {
+		return refuse(WrongPin, "%s is not the one asked for: its SHA-256 fingerprint is %s, and not %s",
+			label(leaf), hex.EncodeToString(sum[:]), hex.EncodeToString(c.Fingerprint))
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"x509ctl/pkg/fault"
+)
+
+// Bounds of what is read. A bundle of a hundred CAs is forty years of yearly
+// renewals that nobody retired.
+const (
+	maxInput  = 1 << 20 // octets in a file
+	maxBlocks = 100     // PEM blocks in a file
+
+	minRSA, maxRSA = 2048, 8192 // bits of a CA's RSA key
+)
+
+var (
+	byteOrderMark = []byte("\xef\xbb\xbf")
+	pemBegin      = []byte("-----BEGIN")
+)
+
+// ParseCertificate reads one certificate: DER, or the first CERTIFICATE block of
+// a PEM file, whatever stands around it. So a file of key and certificate, and
+// one of a certificate and its chain, can both be given. The file is at most
+// 1 MiB and 100 blocks.
+//
+// Errors are [fault.Malformed].
+func ParseCertificate(data []byte) (*x509.Certificate, error) {
+	if len(data) > maxInput {
+		return nil, fault.Errorf(fault.Malformed, "the certificate file is larger than %d octets", maxInput)
+	}
+	if !bytes.Contains(data, pemBegin) {
+		return parseDER(data)
+	}
+	blocks, err := decodePEM(data)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range blocks {
+		if b.Type == "CERTIFICATE" {
+			return parseDER(b.Bytes)
+		}
+	}
+	return nil, fault.New(fault.Malformed, "there is no certificate in the file")
+}
+
+func parseDER(der []byte) (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fault.Errorf(fault.Malformed, "not a certificate: %s", printable(err.Error()))
+	}
+	return cert, nil
+}
+
+// decodePEM returns every block of data. [pem.Decode] passes over a block that it
+// can't decode as if it were text; here that is an error, because a bundle with a
+// damaged block must not pass for a shorter one.
+func decodePEM(data []byte) ([]*pem.Block, error) {
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	begun := bytes.Count(data, pemBegin)
+	if begun > maxBlocks {
+		return nil, fault.Errorf(fault.Malformed, "the file has %d PEM blocks, more than %d", begun, maxBlocks)
+	}
+	var blocks []*pem.Block
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		blocks = append(blocks, block)
+	}
+	if len(blocks) != begun {
+		return nil, fault.Errorf(fault.Malformed, "the file begins %d PEM blocks, of which %d can be decoded", begun, len(blocks))
+	}
+	return blocks, nil
+}
+
+// printable returns text that came from a file so that a terminal shows it as it
+// is: cut short, and quoted when there is anything unusual in it.
+func printable(s string) string {
+	s = cut(s)
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.QuoteToASCII(s)
+	}
+	return s
+}
+
+// quoted returns a name that came from a file in quotes.
+func quoted(s string) string { return strconv.Quote(cut(s)) }
+
+func cut(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
