@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,19 +63,26 @@ func (o *Output) Path() string { return o.path }
 // Once it returns nil, the file survives a power cut. After an error there is no
 // file, or another process's: [fault.Exists]. An Output can be committed once.
 func (o *Output) Commit(data []byte) error {
-	return errors.Join(o.finish(data), syncDir(filepath.Dir(o.path)))
+	return o.Fill(func(w io.Writer) error { _, err := w.Write(data); return err })
+}
+
+// Fill is Commit for content that is too large to be held in memory: fill writes it.
+func (o *Output) Fill(fill func(io.Writer) error) error {
+	return errors.Join(o.finish(fill), syncDir(filepath.Dir(o.path)))
 }
 
 // CommitLazily is Commit without the sync of the directory, for many files in one
 // directory: [SyncDir] is called once, after the last.
-func (o *Output) CommitLazily(data []byte) error { return o.finish(data) }
+func (o *Output) CommitLazily(data []byte) error {
+	return o.finish(func(w io.Writer) error { _, err := w.Write(data); return err })
+}
 
-func (o *Output) finish(data []byte) (err error) {
+func (o *Output) finish(fill func(io.Writer) error) (err error) {
 	if o.f == nil {
 		return fault.New(fault.Internal, "an output is committed twice")
 	}
 	defer func() { err = errors.Join(err, o.Discard()) }()
-	if _, err := o.f.Write(data); err != nil {
+	if err := fill(o.f); err != nil {
 		return fmt.Errorf("writing %s: %w", o.path, cause(err))
 	}
 	if err := o.f.Sync(); err != nil {
