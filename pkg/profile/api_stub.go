@@ -13,43 +13,6 @@ import (
 
 var errStub = errors.New("not written yet")
 
-// A KeyAlgorithm is a kind of key that [GenerateKey] makes.
-type KeyAlgorithm string
-
-// The kinds of key made here.
-const (
-	ECDSAP256 KeyAlgorithm = "ecdsa-p256" // the default for authorities and nodes
-	ECDSAP384 KeyAlgorithm = "ecdsa-p384"
-	Ed25519   KeyAlgorithm = "ed25519"
-	RSA2048   KeyAlgorithm = "rsa-2048"
-	RSA3072   KeyAlgorithm = "rsa-3072"
-	RSA4096   KeyAlgorithm = "rsa-4096"
-)
-
-// ParseKeyAlgorithm reads "ecdsa-p256", "P256", "rsa:2048" and the like.
-func ParseKeyAlgorithm(s string) (KeyAlgorithm, error) { return "", errStub }
-
-// KeyAlgorithms returns them all, the default first.
-func KeyAlgorithms() []KeyAlgorithm { return nil }
-
-// GenerateKey makes a private key.
-func GenerateKey(a KeyAlgorithm) (crypto.Signer, error) { return nil, errStub }
-
-// CheckKey refuses weak and unknown keys with [fault.Denied].
-func CheckKey(key crypto.PublicKey) error { return errStub }
-
-// A SubjectKey is a public key that passed [CheckKey].
-type SubjectKey struct{ spki []byte }
-
-// NewSubjectKey checks key.
-func NewSubjectKey(key crypto.PublicKey) (*SubjectKey, error) { return nil, errStub }
-
-// Public returns the key.
-func (k *SubjectKey) Public() crypto.PublicKey { return nil }
-
-// SPKI returns the key as a SubjectPublicKeyInfo in DER.
-func (k *SubjectKey) SPKI() []byte { return nil }
-
 // A Request is a PKCS#10 request whose signature verified and whose key passed [CheckKey].
 type Request struct{ der []byte }
 
@@ -76,12 +39,6 @@ func (r *Request) Hash() [32]byte { return [32]byte{} }
 
 // Ignored lists in words what was asked for and is not going to be granted.
 func (r *Request) Ignored() []string { return nil }
-
-// ParseName checks one DNS name.
-func ParseName(s string) (string, error) { return "", errStub }
-
-// FoldName returns s with A-Z in lower case.
-func FoldName(s string) string { return s }
 
 // A Holder is who may have a certificate: a node, or the cluster.
 type Holder struct {
