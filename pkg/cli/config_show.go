@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+type configShowOptions struct {
+	output output
+}
+
+func newConfigShowCmd(a *app) *cobra.Command {
+	var o configShowOptions
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Show the settings in effect and where they come from",
+		Long: `Show the settings in effect and where each comes from: a flag, a variable of
+the environment, the file x509ctl.yaml in the directory, or the default. The first
+of these that says something holds.
+
+These are the settings, as they are called in x509ctl.yaml:
+
+` + describeSettings(),
+		Example: `  # which settings are not the default
+  x509ctl config show -o csv | grep -v default
+
+  # one setting for one call
+  X509CTL_WAIT=5m x509ctl config show`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runConfigShow(cmd.Context(), a, o)
+		},
+	}
+	addListFlags(cmd, &o.output)
+	return cmd
+}
+
+func runConfigShow(_ context.Context, a *app, o configShowOptions) error {
+	s, err := a.settings()
+	if err != nil {
+		return err
+	}
+	return list(a, o.output, func(yield func(settingView) error) error {
+		for _, d := range settingDefs(s) {
+			if err := yield(settingView{d.name, d.show(), s.origin[d.name]}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// settingView is one setting as "config show" prints it.
+type settingView struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	From  string `json:"from"`
+}

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+)
+
+// Exit statuses. Scripts rely on them: add, never renumber.
+const (
+	exitOK          = 0   // done
+	exitFailure     = 1   // I/O or a bug
+	exitUsage       = 2   // the command line, or a file given to it, can't be understood
+	exitNotFound    = 3   // the thing named doesn't exist
+	exitExists      = 4   // the name is taken
+	exitDenied      = 5   // refused by policy
+	exitInvalid     = 6   // checked, and found not valid
+	exitUnavailable = 7   // busy or unreachable: trying again may help
+	exitInterrupted = 130 // stopped by SIGINT or SIGTERM
+)
+
+// FaultKind makes a usage error [fault.Malformed].
+func (e *usageError) FaultKind() fault.Kind { return fault.Malformed }
+
+// exitStatus returns the status that tells a script what became of the command.
+func exitStatus(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if errors.Is(err, errInterrupted) {
+		return exitInterrupted
+	}
+	switch fault.KindOf(err) {
+	case fault.Malformed:
+		return exitUsage
+	case fault.NotFound:
+		return exitNotFound
+	case fault.Exists:
+		return exitExists
+	case fault.Denied:
+		return exitDenied
+	case fault.Invalid:
+		return exitInvalid
+	case fault.Unavailable:
+		return exitUnavailable
+	}
+	return exitFailure
+}
+
+// report tells the user what went wrong and what can be tried next. A reader that
+// went away, as in "x509ctl cert list | head", is told nothing.
+func report(w io.Writer, cmd *cobra.Command, args []string, err error) {
+	if err == nil || errors.Is(err, syscall.EPIPE) {
+		return
+	}
+	fmt.Fprintf(w, "x509ctl: error: %s\n", escape(err.Error()))
+	for _, h := range append(hints(cmd, err), dashHint(args)...) {
+		fmt.Fprintf(w, "x509ctl: hint: %s\n", escape(h))
+	}
+}
+
+// hints returns what the user can try next. Hints live here and nowhere else:
+// they name flags and commands, which only this package has. cmd is the command
+// that failed.
+func hints(cmd *cobra.Command, err error) []string {
+	var usage *usageError
+	var secrecy *durable.SecrecyError
+	switch {
+	case errors.As(err, &usage):
+		see := fmt.Sprintf("see %q", cmd.CommandPath()+" --help")
+		if usage.hint != "" {
+			return []string{usage.hint, see}
+		}
+		return []string{see}
+	case errors.As(err, &secrecy):
+		return []string{fmt.Sprintf("chmod %04o %s", secrecy.Mend, shellQuote(secrecy.Path))}
+	case errors.Is(err, durable.ErrLocked):
+		return []string{"try again later, or wait for longer with --wait"}
+	}
+	return nil
+}
+
+// dashes are what word processors and web pages make of a hyphen.
+var dashes = map[rune]string{
+	'\u2010': "a hyphen that is not the keyboard's",
+	'\u2011': "a non-breaking hyphen",
+	'\u2012': "a figure dash",
+	'\u2013': "an en dash",
+	'\u2014': "an em dash",
+	'\u2015': "a horizontal bar",
+	'\u2212': "a minus sign",
+}
+
+// dashHint finds a flag that was pasted with the wrong dash. Such a word is an
+// argument to the flag parser, so the error is about something else.
+func dashHint(args []string) []string {
+	for _, arg := range args {
+		if arg == "--" {
+			break
+		}
+		first, n := utf8.DecodeRuneInString(arg)
+		dash, wrong := dashes[first]
+		if !wrong || n == len(arg) {
+			continue
+		}
+		rest := arg[n:]
+		for len(rest) > 0 {
+			r, m := utf8.DecodeRuneInString(rest)
+			if _, more := dashes[r]; !more && r != '-' {
+				break
+			}
+			rest = rest[m:]
+		}
+		flag := "--" + rest
+		if utf8.RuneCountInString(rest) == 1 {
+			flag = "-" + rest
+		}
+		return []string{fmt.Sprintf("%q begins with %s: flags begin with hyphens, as in %q", arg, dash, flag)}
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"github.com/schollz/progressbar/v3"
+)
+
+// progress shows on a terminal how far a batch is. The zero progress shows nothing.
+type progress struct{ bar *progressbar.ProgressBar }
+
+// startProgress begins a bar of total steps on stderr, if that is a terminal.
+func (a *app) startProgress(total int, what string) *progress {
+	if !a.isTerminal(a.stderr) {
+		return &progress{}
+	}
+	return &progress{progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(a.stderr),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionEnableColorCodes(!a.plain()),
+		progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionFullWidth(),
+		progressbar.OptionThrottle(100e6), // nanoseconds
+		progressbar.OptionClearOnFinish(),
+	)}
+}
+
+// add tells of n more steps. Any goroutine may call it.
+func (p *progress) add(n int) {
+	if p.bar != nil {
+		_ = p.bar.Add(n) // a terminal that can't be written to is no reason to stop
+	}
+}
+
+// done removes the bar.
+func (p *progress) done() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+}

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/AlecAivazis/survey/v2"
+	"github.com/AlecAivazis/survey/v2/core"
+	"github.com/AlecAivazis/survey/v2/terminal"
+)
+
+// This file is the only one that knows survey, which is archived upstream.
+
+// canAsk says whether there is somebody to ask: answers come from stdin, questions
+// go to stderr, and both are terminals.
+func (a *app) canAsk() bool {
+	return a.isTerminal(a.stdin) && a.isTerminal(a.stderr)
+}
+
+// ask asks for one line. preset is the answer of an empty line. Without a terminal
+// it is a usage error that names flag, which would have answered.
+func (a *app) ask(flag, question, preset string) (string, error) {
+	if !a.canAsk() {
+		return "", missingFlag(flag)
+	}
+	var answer string
+	err := a.prompt(&survey.Input{Message: question, Default: preset}, &answer)
+	return answer, err
+}
+
+// askSecret asks for a line that is not shown, twice when it is a new secret.
+func (a *app) askSecret(flag, question string, twice bool) (string, error) {
+	if !a.canAsk() {
+		return "", missingFlag(flag)
+	}
+	var first, second string
+	if err := a.prompt(&survey.Password{Message: question}, &first); err != nil {
+		return "", err
+	}
+	if !twice {
+		return first, nil
+	}
+	if err := a.prompt(&survey.Password{Message: "The same again:"}, &second); err != nil {
+		return "", err
+	}
+	if first != second {
+		return "", usagef("the two answers differ")
+	}
+	return first, nil
+}
+
+var errNotConfirmed = errors.New("not confirmed, nothing was changed")
+
+// confirm asks before something is destroyed, unless yes says so already.
+func (a *app) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if !a.canAsk() {
+		return missingFlag("yes")
+	}
+	var answer bool
+	if err := a.prompt(&survey.Confirm{Message: question}, &answer); err != nil {
+		return err
+	}
+	if !answer {
+		return errNotConfirmed
+	}
+	return nil
+}
+
+func missingFlag(flag string) error {
+	return usagef("missing --%s, and there is no terminal to ask at", flag)
+}
+
+func (a *app) prompt(p survey.Prompt, answer any) error {
+	core.DisableColor = a.plain()
+	in, out := a.terminalIn(), a.terminalOut()
+	if in == nil || out == nil {
+		return errors.New("asking a question: the streams are no files")
+	}
+	err := survey.AskOne(p, answer, survey.WithStdio(in, out, out))
+	if errors.Is(err, terminal.InterruptErr) || errors.Is(err, io.EOF) {
+		return errInterrupted
+	}
+	return err
+}
+
+func (a *app) terminalIn() *os.File {
+	r := a.stdin
+	if i, ok := r.(*interruptibleReader); ok {
+		r = i.r
+	}
+	f, _ := r.(*os.File)
+	return f
+}
+
+func (a *app) terminalOut() *os.File {
+	f, _ := a.stderr.(*os.File)
+	return f
+}
+
+// plain says whether colors are unwanted.
+func (a *app) plain() bool {
+	no, set := a.lookupEnv("NO_COLOR")
+	return a.global.noColor || set && no != ""
+}

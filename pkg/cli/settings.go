@@ -1,0 +1,256 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/token"
+
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+)
+
+// Defaults that help texts name.
+const (
+	defaultDir  = "/var/lib/x509ctl"
+	defaultWait = time.Minute
+)
+
+const (
+	settingsFile = "x509ctl.yaml"
+	// maxSettingsFile bounds it, in bytes. The parser takes minutes for what can be
+	// put into a megabyte on purpose, and a second for this.
+	maxSettingsFile = 32 << 10
+)
+
+// settings are what flags, environment and x509ctl.yaml say together.
+type settings struct {
+	dir               string
+	wait              time.Duration
+	lifetime          time.Duration
+	keyType           string
+	caPassphraseFile  string
+	serialCopies      []string // absolute paths
+	serialHook        []string // argv, the first an absolute path; empty: no hook
+	serialHookTimeout time.Duration
+
+	origin map[string]string // where each comes from, by name
+}
+
+// A settingDef is one setting: its name, and where it may come from.
+type settingDef struct {
+	name string // in x509ctl.yaml and in "config show"
+	env  string // the variable, or empty
+	flag string // the global flag, or empty
+	file bool   // x509ctl.yaml may have it
+	help string
+	at   any // *string, *time.Duration, or *[]string of absolute paths, in the settings
+}
+
+// settingDefs returns every setting there is, pointing into s.
+func settingDefs(s *settings) []settingDef {
+	return []settingDef{
+		{"dir", "X509CTL_DIR", "dir", false, "the directory of the authority", &s.dir},
+		{"wait", "X509CTL_WAIT", "wait", true, "how long to wait for others that hold a lock", &s.wait},
+		{"lifetime", "X509CTL_LIFETIME", "", true, "lifetime of certificates, under a week", &s.lifetime},
+		{"key_type", "X509CTL_KEY_TYPE", "", true, "type of new keys", &s.keyType},
+		{"ca_passphrase_file", "X509CTL_CA_PASSPHRASE_FILE", "ca-passphrase-file", true, "file whose first line is the passphrase of the CA's key", &s.caPassphraseFile},
+		{"serial_copies", "", "", true, "list of further files that hold the highest serial number", &s.serialCopies},
+		{"serial_hook", "", "", true, "list: a program and its arguments, run before a serial number is used", &s.serialHook},
+		{"serial_hook_timeout", "X509CTL_SERIAL_HOOK_TIMEOUT", "", true, "how long that program may take", &s.serialHookTimeout},
+	}
+}
+
+func defaultSettings() *settings {
+	return &settings{
+		dir:               defaultDir,
+		wait:              defaultWait,
+		lifetime:          24 * time.Hour,
+		keyType:           "ecdsa-p256",
+		serialHookTimeout: time.Minute,
+		origin:            map[string]string{},
+	}
+}
+
+// settings reads the settings: a flag outranks a variable, that x509ctl.yaml, that
+// the default. It becomes the directory's owner before it opens the file.
+func (a *app) settings() (*settings, error) {
+	s := defaultSettings()
+	defs := settingDefs(s)
+	for _, d := range defs {
+		s.origin[d.name] = "default"
+	}
+	if err := a.overlay(s, defs[:1]); err != nil { // dir says where the file is
+		return nil, err
+	}
+	dir, err := filepath.Abs(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the directory: %w", err)
+	}
+	s.dir = dir
+	if err := become(dir); err != nil {
+		return nil, err
+	}
+	if err := readSettingsFile(s, defs); err != nil {
+		return nil, err
+	}
+	return s, a.overlay(s, defs[1:])
+}
+
+// overlay applies variables and flags.
+func (a *app) overlay(s *settings, defs []settingDef) error {
+	flags := map[string]string{"dir": a.global.dir, "ca-passphrase-file": a.global.caPassphraseFile}
+	if a.global.wait != 0 {
+		flags["wait"] = formatDuration(a.global.wait)
+	}
+	for _, d := range defs {
+		from, value := "flag --"+d.flag, flags[d.flag]
+		if value == "" && d.env != "" {
+			from = d.env
+			value, _ = a.lookupEnv(d.env)
+		}
+		if value == "" { // an empty variable is an unset one
+			continue
+		}
+		if err := d.set(value); err != nil {
+			return fault.Errorf(fault.Malformed, "reading %s: %w", from, err)
+		}
+		s.origin[d.name] = from
+	}
+	return nil
+}
+
+// set gives the setting the value that text says. A list takes one element.
+func (d settingDef) set(text ...string) error {
+	switch at := d.at.(type) {
+	case *string:
+		*at = text[0]
+	case *time.Duration:
+		v, err := parseDuration(text[0])
+		if err != nil {
+			return fmt.Errorf("%.80q is %w", text[0], err)
+		}
+		*at = v
+	case *[]string:
+		if len(text) > 0 && !filepath.IsAbs(text[0]) {
+			return fmt.Errorf("%.80q is not an absolute path", text[0])
+		}
+		*at = text
+	}
+	return nil
+}
+
+// show is the setting's value as text: what x509ctl.yaml would say.
+func (d settingDef) show() string {
+	switch at := d.at.(type) {
+	case *string:
+		return *at
+	case *time.Duration:
+		return formatDuration(*at)
+	case *[]string:
+		quoted := make([]string, len(*at))
+		for i, s := range *at {
+			quoted[i] = shellQuote(s)
+		}
+		return strings.Join(quoted, " ")
+	}
+	return ""
+}
+
+// readSettingsFile applies x509ctl.yaml, when there is one.
+func readSettingsFile(s *settings, defs []settingDef) error {
+	dir, err := durable.OpenDir(s.dir)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the settings: %w", err)
+	}
+	defer dir.Close()
+	b, _, err := dir.ReadFile(settingsFile, maxSettingsFile, durable.Guarded)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the settings: %w", err)
+	}
+	if err := applyYAML(b, s, defs); err != nil {
+		return fault.Errorf(fault.Malformed, "reading %s: %w", filepath.Join(s.dir, settingsFile), err)
+	}
+	return nil
+}
+
+// yamlSettings is x509ctl.yaml: all that may stand in it.
+type yamlSettings struct {
+	Wait              *string  `yaml:"wait"`
+	Lifetime          *string  `yaml:"lifetime"`
+	KeyType           *string  `yaml:"key_type"`
+	CAPassphraseFile  *string  `yaml:"ca_passphrase_file"`
+	SerialCopies      []string `yaml:"serial_copies"`
+	SerialHook        []string `yaml:"serial_hook"`
+	SerialHookTimeout *string  `yaml:"serial_hook_timeout"`
+}
+
+func applyYAML(b []byte, s *settings, defs []settingDef) error {
+	if err := refuseAliases(b); err != nil {
+		return err
+	}
+	var y yamlSettings
+	if err := yaml.UnmarshalWithOptions(b, &y, yaml.DisallowUnknownField()); err != nil {
+		return errors.New(yaml.FormatError(err, false, false))
+	}
+	texts := map[string]*string{
+		"wait": y.Wait, "lifetime": y.Lifetime, "key_type": y.KeyType,
+		"ca_passphrase_file": y.CAPassphraseFile, "serial_hook_timeout": y.SerialHookTimeout,
+	}
+	lists := map[string][]string{"serial_copies": y.SerialCopies, "serial_hook": y.SerialHook}
+	for _, d := range defs {
+		value := lists[d.name]
+		if text := texts[d.name]; text != nil {
+			value = []string{*text}
+		}
+		if len(value) == 0 {
+			continue
+		}
+		if err := d.set(value...); err != nil {
+			return fmt.Errorf("%s: %w", d.name, err)
+		}
+		s.origin[d.name] = settingsFile
+	}
+	return nil
+}
+
+// refuseAliases refuses YAML's references, of which a short file can make a value
+// too long for any machine. No setting needs them.
+func refuseAliases(b []byte) error {
+	for _, t := range lexer.Tokenize(string(b)) {
+		if t.Type == token.AliasType || t.Type == token.MergeKeyType {
+			return fmt.Errorf("[%d:%d] references are not supported", t.Position.Line, t.Position.Column)
+		}
+	}
+	return nil
+}
+
+// describeSettings lists the settings for help and the man page.
+func describeSettings() string {
+	var b strings.Builder
+	for _, d := range settingDefs(&settings{}) {
+		where := d.env
+		if d.flag != "" {
+			where = "--" + d.flag + ", " + d.env
+		}
+		if !d.file {
+			where += ", not in the file"
+		}
+		if where != "" {
+			where = " (" + strings.TrimPrefix(where, ", ") + ")"
+		}
+		fmt.Fprintf(&b, "    %-20s %s%s\n", d.name, d.help, where)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
