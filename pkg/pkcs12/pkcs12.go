@@ -1,53 +1,134 @@
-// Package pkcs12 packs a key and its certificates into one file for programs
-// that want them so.
+// Package pkcs12 packs a key, its certificate and the CA certificates above into
+// one PKCS#12 file (RFC 7292), for programs that want them so: Windows, Java,
+// browsers.
+//
+// # Why profiles have names with dates
+//
+// The format leaves the algorithms open, and a program that doesn't know one
+// mostly says that the password is wrong. So nobody should have to choose an
+// algorithm, but a reader: [Profile.Readers] says in words who can open what, and
+// [Compatibility] what was seen with real programs. What a name stands for never
+// changes, so a file written next year opens where this year's did.
+//
+// # How safe a file is
+//
+// As safe as its password. No profile makes guessing slow (2,048 iterations and
+// fewer), and the legacy ones use ciphers that are broken for other purposes. With
+// a password by [GeneratePassword] every one is out of reach of guessing, except
+// that the 40 bits of [LegacyRC2] give the certificates away, which are public;
+// the key is under 3DES there.
+//
+// # What is missing
+//
+// The entries have no friendly name, because the encoder below offers none for
+// keys: Java calls the entry "1", and NSS takes the certificate's common name.
+// Nothing is decoded here but what was just encoded.
 package pkcs12
 
 import (
+	"bytes"
 	"crypto"
-	"crypto/rand"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
+	"errors"
+
+	gopkcs12 "software.sslmate.com/src/go-pkcs12"
 
 	"x509ctl/pkg/fault"
 )
 
-// A Profile is a dated set of algorithms.
-type Profile string
-
-// The profiles.
-const (
-	Modern2023 Profile = "modern2023" // the default
-	Modern2026 Profile = "modern2026"
-	LegacyDES  Profile = "legacy-des"
-	LegacyRC2  Profile = "legacy-rc2"
-)
-
-// Profiles returns every profile, the default first.
-func Profiles() []Profile { return []Profile{Modern2023, Modern2026, LegacyDES, LegacyRC2} }
-
-// ParseProfile reads a profile's name or an alias, in any letter case; "" is the
-// default.
-func ParseProfile(s string) (Profile, error) {
-	return "", fault.New(fault.Internal, "not written yet")
-}
-
-// Readers says in one sentence which programs can open p.
-func (p Profile) Readers() string { return "" }
-
-// CheckPassword refuses passwords that programs disagree about: [fault.Denied].
-func CheckPassword(password string) error {
-	return fault.New(fault.Internal, "not written yet")
-}
-
-// GeneratePassword returns a new password of at least 128 bits, letters and
-// digits only.
-func GeneratePassword() string { return rand.Text() }
-
-// Encode packs key, leaf and chain; the password may not be empty.
+// Encode packs key, leaf and chain, which goes from leaf's issuer upwards and may
+// be empty, as p has it. The password is one that [CheckPassword] accepts.
+//
+// The file is read back before it is returned: algorithms, key, certificates and
+// their order are compared, and another password must not open it.
+//
+// Errors: [fault.Malformed] for an unknown profile and a key that is not RSA,
+// ECDSA or Ed25519; [fault.Invalid] for a key that is not leaf's; CheckPassword's;
+// and [fault.Internal] for a file that doesn't read back.
 func Encode(p Profile, key crypto.PrivateKey, leaf *x509.Certificate, chain []*x509.Certificate, password string) ([]byte, error) {
-	return nil, fault.New(fault.Internal, "not written yet")
+	if err := CheckPassword(password); err != nil {
+		return nil, err
+	}
+	return encode(p, key, leaf, chain, password)
 }
 
-// EncodeEmptyPassword is Encode with an empty password.
+// EncodeEmptyPassword is Encode with an empty password, for those who ask for
+// one: an empty string is also what a forgotten option looks like. Whoever reads
+// the file has the key. macOS 15 refuses such files.
 func EncodeEmptyPassword(p Profile, key crypto.PrivateKey, leaf *x509.Certificate, chain []*x509.Certificate) ([]byte, error) {
-	return nil, fault.New(fault.Internal, "not written yet")
+	return encode(p, key, leaf, chain, "")
+}
+
+func encode(p Profile, key crypto.PrivateKey, leaf *x509.Certificate, chain []*x509.Certificate, password string) ([]byte, error) {
+	a, ok := algorithmsOf(p)
+	if !ok {
+		return nil, fault.Errorf(fault.Malformed, "unknown PKCS#12 profile %q", p)
+	}
+	if err := checkKey(key, leaf); err != nil {
+		return nil, err
+	}
+	data, err := a.encoder.Encode(key, leaf, chain, password)
+	if err != nil {
+		return nil, fault.Errorf(fault.Internal, "encoding PKCS#12: %w", err)
+	}
+	if err := readBack(a, data, contents{key, leaf, chain}, password); err != nil {
+		return nil, fault.Errorf(fault.Internal, "reading the PKCS#12 file back: %w", err)
+	}
+	return data, nil
+}
+
+func checkKey(key crypto.PrivateKey, leaf *x509.Certificate) error {
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+	default:
+		return fault.Errorf(fault.Malformed, "a private key of type %T can't be put into PKCS#12", key)
+	}
+	public, ok := key.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(leaf.PublicKey) {
+		return fault.New(fault.Invalid, "the private key is not the certificate's")
+	}
+	return nil
+}
+
+// contents is what goes into a file.
+type contents struct {
+	key   crypto.PrivateKey
+	leaf  *x509.Certificate
+	chain []*x509.Certificate
+}
+
+// readBack returns an error unless data is a file of the algorithms a that holds
+// exactly want under password, and nothing under another one.
+//
+// The structure is looked at first, because the decoder is lenient: with an empty
+// password it also takes files without a MAC, and keys that nobody encrypted.
+func readBack(a algorithms, data []byte, want contents, password string) error {
+	if err := a.checkStructure(data); err != nil {
+		return err
+	}
+	key, leaf, chain, err := gopkcs12.DecodeChain(data, password)
+	if err != nil {
+		return err
+	}
+	k, ok := key.(interface{ Equal(crypto.PrivateKey) bool })
+	switch {
+	case !ok || !k.Equal(want.key):
+		return errors.New("the key is another one")
+	case !bytes.Equal(leaf.Raw, want.leaf.Raw):
+		return errors.New("the certificate is another one")
+	case len(chain) != len(want.chain):
+		return errors.New("the chain is of another length")
+	}
+	for i := range chain {
+		if !bytes.Equal(chain[i].Raw, want.chain[i].Raw) {
+			return errors.New("the chain is another one")
+		}
+	}
+	if _, _, _, err := gopkcs12.DecodeChain(data, password+"x"); !errors.Is(err, gopkcs12.ErrIncorrectPassword) {
+		return errors.New("another password opens it as well")
+	}
+	return nil
 }
