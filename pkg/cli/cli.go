@@ -42,8 +42,10 @@ type app struct {
 	lookupEnv      func(string) (string, bool)
 	now            func() time.Time
 	isTerminal     func(stream any) bool // says whether one of the three streams is a terminal
+	machineID      func() string         // empty on a machine that has none
 
-	global globalOptions
+	global  globalOptions
+	closers []io.Closer // what the command opened and keeps open until it is done
 }
 
 // globalOptions are the flags that every command takes.
@@ -66,6 +68,7 @@ func newApp() *app {
 		lookupEnv:  os.LookupEnv,
 		now:        time.Now,
 		isTerminal: isTerminal,
+		machineID:  readMachineID,
 	}
 }
 
@@ -105,6 +108,9 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root.SetOut(out)
 	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	for _, c := range b.closers {
+		err = errors.Join(err, c.Close())
+	}
 	if err == nil {
 		err = out.failure()
 	}
@@ -161,6 +167,18 @@ never repeat, and all below one number, the minimum accepted serial, are revoked
 		&cobra.Group{ID: groupMaintenance, Title: "Maintenance:"},
 	)
 	root.AddCommand(
+		in(groupCluster, group("ca", "The certificate authority",
+			newCAShowCmd(a))),
+		in(groupCluster, group("node", "Machines that may have certificates",
+			newNodeAddCmd(a),
+			newNodeListCmd(a),
+			newNodeRemoveCmd(a))),
+		in(groupCluster, group("serial", "The serial counter and the floor",
+			newSerialShowCmd(a))),
+		in(groupMaintenance, newAuditCmd(a)),
+		in(groupMaintenance, group("db", "The database",
+			newDBMigrateCmd(a),
+			newDBStatusCmd(a))),
 		in(groupMaintenance, group("config", "The settings in effect",
 			newConfigShowCmd(a))),
 		in(groupMaintenance, newVersionCmd(a)),

@@ -11,6 +11,8 @@ import (
 
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/manager"
+	"x509ctl/pkg/store"
 )
 
 // Exit statuses. Scripts rely on them: add, never renumber.
@@ -82,6 +84,23 @@ func hints(cmd *cobra.Command, err error) []string {
 	case errors.As(err, &secrecy):
 		return []string{fmt.Sprintf("chmod %04o %s", secrecy.Mend, shellQuote(secrecy.Path))}
 	case errors.Is(err, durable.ErrLocked):
+		return []string{"try again later, or wait for longer with --wait"}
+	}
+	return stateHints(err)
+}
+
+// stateHints are the hints for what is wrong with the directory.
+func stateHints(err error) []string {
+	switch {
+	case errors.Is(err, manager.ErrNotInitialised):
+		return []string{`name the directory with --dir or X509CTL_DIR, or make a CA with "x509ctl ca init"`}
+	case errors.Is(err, manager.ErrNoDatabase):
+		return []string{`bring it back with "x509ctl restore", or take the CA over with "x509ctl ca init --adopt"`}
+	case errors.Is(err, store.ErrOldSchema):
+		return []string{`bring it up to date with "x509ctl db migrate", after a backup`}
+	case errors.Is(err, store.ErrNewSchema):
+		return []string{"use the version of x509ctl that made it, or a newer one"}
+	case errors.Is(err, store.ErrBusy):
 		return []string{"try again later, or wait for longer with --wait"}
 	}
 	return nil

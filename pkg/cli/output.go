@@ -73,6 +73,11 @@ func addListFlags(cmd *cobra.Command, o *output) {
 	f.StringVar(&o.separator, "separator", "", "separate columns by `TEXT`, without padding")
 }
 
+// addYesFlag adds --yes, for a command that destroys something: see [app.confirm].
+func addYesFlag(cmd *cobra.Command, yes *bool) {
+	cmd.Flags().BoolVar(yes, "yes", false, "do it without a question")
+}
+
 // completeWords lets the shell complete a flag's value.
 func completeWords(cmd *cobra.Command, flag string, words ...string) {
 	// The error is that of a flag that doesn't exist, which a test would see.
@@ -137,6 +142,18 @@ func list[V any](a *app, o output, each func(yield func(V) error) error) error {
 		return nil
 	}
 	return err
+}
+
+// each hands the views of a list in memory to [list].
+func each[T, V any](items []T, view func(T) V) func(yield func(V) error) error {
+	return func(yield func(V) error) error {
+		for _, item := range items {
+			if err := yield(view(item)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // jsonPrinter prints views as JSON, indented by two spaces: a list of objects, or

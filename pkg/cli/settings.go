@@ -18,7 +18,7 @@ import (
 // Defaults that help texts name.
 const (
 	defaultDir  = "/var/lib/x509ctl"
-	defaultWait = time.Minute
+	defaultWait = 30 * time.Second
 )
 
 const (

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"x509ctl/pkg/manager"
+)
+
+// connect returns the manager of the directory that the settings name. Only
+// commands that need it call it, before they open or claim any file: for root in
+// another user's directory, this is where the process becomes that user. The
+// manager is closed when the command is done.
+func (a *app) connect(context.Context) (manager.Service, error) {
+	caller := a.caller() // who it was that called, before becoming another
+	s, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	c := manager.Config{
+		Dir:       s.dir,
+		Clock:     a.now,
+		MachineID: a.machineID(),
+		Caller:    caller,
+		Wait:      s.wait,
+		Passphrase: func() ([]byte, error) {
+			p, err := a.secret(caPassphrase(s.caPassphraseFile))
+			return []byte(p), err
+		},
+	}
+	if len(s.serialHook) > 0 {
+		c.SerialHook = a.serialHook(s.serialHook, s.serialHookTimeout)
+	}
+	m := manager.New(c)
+	a.closers = append(a.closers, m)
+	return m, nil
+}
+
+// caPassphrase is where the passphrase of the CA's key comes from.
+func caPassphrase(file string) secretSource {
+	return secretSource{
+		file: file,
+		flag: "ca-passphrase-file",
+		env:  "X509CTL_CA_PASSPHRASE",
+		what: "the passphrase of the CA's key",
+	}
+}
+
+// caller is who started the process, for the records.
+func (a *app) caller() manager.Caller {
+	who := userName(os.Getuid())
+	// Whoever is root may write what he likes here, so a name from the
+	// environment is believed of root only, and root stands beside it.
+	if sudo, ok := a.lookupEnv("SUDO_USER"); ok && os.Getuid() == 0 && sudo != who {
+		who += " (sudo by " + sudo + ")"
+	}
+	return manager.Caller{Who: who, From: "local"}
+}
+
+func userName(uid int) string {
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return fmt.Sprintf("uid %d", uid)
+	}
+	return u.Username
+}
+
+// readMachineID returns what tells this machine from another that DIR may be
+// copied to, or nothing where there is no such file.
+func readMachineID() string {
+	b, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
