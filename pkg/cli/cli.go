@@ -179,6 +179,8 @@ never repeat, and all below one number, the minimum accepted serial, are revoked
 		in(groupMaintenance, group("db", "The database",
 			newDBMigrateCmd(a),
 			newDBStatusCmd(a))),
+		in(groupCertificates, group("cert", "Make, sign, list and judge certificates",
+			newCertCheckKeyCmd(a))),
 		in(groupMaintenance, group("config", "The settings in effect",
 			newConfigShowCmd(a))),
 		in(groupMaintenance, newVersionCmd(a)),

@@ -74,6 +74,7 @@ func report(w io.Writer, cmd *cobra.Command, args []string, err error) {
 func hints(cmd *cobra.Command, err error) []string {
 	var usage *usageError
 	var secrecy *durable.SecrecyError
+	var file *outfileError
 	switch {
 	case errors.As(err, &usage):
 		see := fmt.Sprintf("see %q", cmd.CommandPath()+" --help")
@@ -83,6 +84,8 @@ func hints(cmd *cobra.Command, err error) []string {
 		return []string{see}
 	case errors.As(err, &secrecy):
 		return []string{fmt.Sprintf("chmod %04o %s", secrecy.Mend, shellQuote(secrecy.Path))}
+	case errors.As(err, &file) && fault.KindOf(file.err) == fault.Exists:
+		return []string{fmt.Sprintf("move it away, or name another file with --%s", file.flag)}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
 	}

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"x509ctl/pkg/durable"
+)
+
+// An outfile is where a result goes that a user wants in a file. A file in a
+// directory is made whole or not at all, and never in the place of another. "-",
+// a pipe and a device can't be made: they are written to.
+type outfile struct {
+	path   string
+	file   *durable.Output // nil for a stream
+	stream io.Writer
+	opened io.Closer // nil, or what stream is closed with
+}
+
+// claim prepares the file at path with exactly mode, before what goes into it
+// costs anything. Errors: those of [durable.Claim].
+func (a *app) claim(path string, mode fs.FileMode) (*outfile, error) {
+	if path == "-" || path == "/dev/stdout" {
+		return &outfile{path: "-", stream: a.stdout}, nil
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		return &outfile{path: path, stream: f, opened: f}, nil
+	}
+	file, err := durable.Claim(path, mode)
+	if err != nil {
+		return nil, err
+	}
+	return &outfile{path: path, file: file}, nil
+}
+
+// isStdout says whether the result takes the place of what the command prints.
+func (o *outfile) isStdout() bool { return o.path == "-" }
+
+// commit writes data, all there is.
+func (o *outfile) commit(data []byte) error {
+	return o.fill(func(w io.Writer) error { _, err := w.Write(data); return err })
+}
+
+// fill is commit for what is too large to be held in memory.
+func (o *outfile) fill(write func(io.Writer) error) error {
+	if o.file != nil {
+		return o.file.Fill(write)
+	}
+	err := write(o.stream)
+	if err == nil && o.opened != nil {
+		err, o.opened = o.opened.Close(), nil
+	}
+	if err != nil {
+		return fmt.Errorf("writing to %s: %w", outputName(o.path), err)
+	}
+	return nil
+}
+
+// discard gives up what was not committed. There is nothing to be done about its
+// errors: the file has no name, so nobody finds a part of it.
+func (o *outfile) discard() {
+	if o.file != nil {
+		_ = o.file.Discard()
+	}
+	if o.opened != nil {
+		_ = o.opened.Close()
+	}
+}
+
+// outputName is what a message calls the file that a result goes to.
+func outputName(path string) string {
+	if path == "-" {
+		return "standard output"
+	}
+	return path
+}
+
+// An outfileError is a file that can't be made, with the flag that names another.
+type outfileError struct {
+	flag string
+	err  error
+}
+
+func (e *outfileError) Error() string { return e.err.Error() }
+func (e *outfileError) Unwrap() error { return e.err }
+
+// outfiles are the files of one result: all of them are claimed before any is
+// written.
+type outfiles []*outfile
+
+// claim adds the file at path, unless path is empty: the file is nil then. flag
+// names the flag that path came from or could have come from.
+func (o *outfiles) claim(a *app, flag, path string, mode fs.FileMode) (*outfile, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := a.claim(path, mode)
+	if err != nil {
+		return nil, &outfileError{flag, err}
+	}
+	for _, other := range *o {
+		if other.path == f.path {
+			f.discard()
+			return nil, usagef("two results can't both go to %s", outputName(f.path))
+		}
+	}
+	*o = append(*o, f)
+	return f, nil
+}
+
+func (o outfiles) discard() {
+	for _, f := range o {
+		f.discard()
+	}
+}
+
+// stdout says whether one of the files takes the place of what the command prints.
+func (o outfiles) stdout() bool {
+	for _, f := range o {
+		if f.isStdout() {
+			return true
+		}
+	}
+	return false
+}
