@@ -5,6 +5,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -55,4 +58,14 @@ func keyTypeOf(key crypto.PublicKey) string {
 		return "ed25519"
 	}
 	return fmt.Sprintf("%T", key)
+}
+
+// spkiSHA256 is the SHA-256 of the key's SubjectPublicKeyInfo, in hexadecimal.
+func spkiSHA256(key crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", fmt.Errorf("encoding the public key: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:]), nil
 }
