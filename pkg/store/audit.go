@@ -1,8 +1,12 @@
 package store
 
-import "time"
+import (
+	"database/sql"
+	"math"
+	"time"
+)
 
-// An AuditEntry is one line of the audit trail.
+// An AuditEntry is one line of the audit trail. Times have whole seconds.
 type AuditEntry struct {
 	ID      int64 // given by the database; ascending
 	Time    time.Time
@@ -23,9 +27,74 @@ type AuditFilter struct {
 	Limit  int // 0: no limit
 }
 
+var insertAudit = insert{
+	into: `INSERT INTO audit (at, who, origin, action, object, outcome, detail) VALUES `,
+	row:  `(?, ?, ?, ?, ?, ?, ?)`,
+}
+
 // Audit appends entries. Their IDs are ignored.
-func (tx *Tx) Audit(es ...AuditEntry) error { return errTODO }
+func (tx *Tx) Audit(es ...AuditEntry) error {
+	return insertAudit.run(tx, len(es), func(args []any, i int) []any {
+		e := &es[i]
+		return append(args, e.Time.Unix(), e.Who, e.From, e.Action, e.Object, e.Outcome, e.Detail)
+	})
+}
 
 // AuditEntries calls yield for each entry that f selects, in the order of their
 // IDs, until yield returns an error, which it returns. yield may use tx.
-func (tx *Tx) AuditEntries(f AuditFilter, yield func(AuditEntry) error) error { return errTODO }
+//
+// On PostgreSQL an entry can become visible after one with a higher ID, when its
+// transaction took longer.
+func (tx *Tx) AuditEntries(f AuditFilter, yield func(AuditEntry) error) error {
+	var q where
+	q.and(`id > ?`, f.After)
+	if !f.Since.IsZero() {
+		q.and(`at >= ?`, f.Since.Unix())
+	}
+	if f.Action != "" {
+		q.and(`action = ?`, f.Action)
+	}
+	text := `SELECT id, at, who, origin, action, object, outcome, detail FROM audit` + q.text() + ` ORDER BY id LIMIT ?`
+	return paged(tx, f.Limit, func(page []AuditEntry, n int) ([]AuditEntry, error) {
+		if len(page) > 0 {
+			q.args[0] = page[len(page)-1].ID
+		}
+		page = page[:0]
+		err := tx.rows(text, append(q.args, n), func(r *sql.Rows) error {
+			var e AuditEntry
+			err := r.Scan(&e.ID, second{&e.Time}, &e.Who, &e.From, &e.Action, &e.Object, &e.Outcome, &e.Detail)
+			page = append(page, e)
+			return err
+		})
+		return page, err
+	}, yield)
+}
+
+// pageSize is how many rows a list holds in memory at a time.
+const pageSize = 256
+
+// paged calls yield for up to limit rows (0: all), a page at a time. next returns
+// the page, of up to n rows, that follows the one it is given, whose memory it may
+// use; a shorter one is the last.
+func paged[T any](tx *Tx, limit int, next func(page []T, n int) ([]T, error), yield func(T) error) (err error) {
+	if limit <= 0 {
+		limit = math.MaxInt
+	}
+	var page []T
+	for limit > 0 {
+		n := min(limit, pageSize)
+		if page, err = next(page, n); err != nil {
+			return err
+		}
+		for i := range page {
+			if err := yield(page[i]); err != nil {
+				return err
+			}
+		}
+		if err := tx.ctx.Err(); err != nil || len(page) < n {
+			return err
+		}
+		limit -= n
+	}
+	return nil
+}

@@ -3,10 +3,11 @@ package store
 import (
 	"time"
 
+	"x509ctl/pkg/fault"
 	"x509ctl/pkg/serial"
 )
 
-// An AuthorityID names an authority in the database.
+// An AuthorityID names an authority in the database, in at most [MaxKey] bytes.
 type AuthorityID string
 
 // Cluster is the cluster's own authority.
@@ -22,14 +23,71 @@ type Authority struct {
 	Created    time.Time
 }
 
+const selectAuthority = `
+SELECT name, active, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, created
+  FROM authorities
+ WHERE id = ?`
+
 // Authority returns the authority id. In [Store.Write] no other transaction
 // changes it, or reads it in a Write, until this one ends.
 // Errors: [fault.NotFound].
-func (tx *Tx) Authority(id AuthorityID) (Authority, error) { return Authority{}, errTODO }
+func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
+	a := Authority{ID: id}
+	var inode, timeline int64
+	c := &a.Counter
+	err := tx.row(selectAuthority+tx.session.forUpdate(), []any{string(id)},
+		&a.Name, (*sum)(&a.Active), &c.Reserved, &c.Floor, &c.Last,
+		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, second{&a.Created})
+	if err == errNoRow {
+		return Authority{}, fault.Errorf(fault.NotFound, "no authority %q", string(id))
+	}
+	c.File.Inode, c.Timeline = uint64(inode), uint32(timeline)
+	return a, err
+}
+
+const putAuthority = `
+INSERT INTO authorities (id, name, active, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, created)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+       name = excluded.name, active = excluded.active, reserved = excluded.reserved, floor = excluded.floor,
+       last = excluded.last, file_machine = excluded.file_machine, file_inode = excluded.file_inode,
+       file_birth = excluded.file_birth, timeline = excluded.timeline, generation = excluded.generation,
+       created = excluded.created`
 
 // PutAuthority inserts a, or replaces the whole row of that id.
-func (tx *Tx) PutAuthority(a Authority) error { return errTODO }
+func (tx *Tx) PutAuthority(a Authority) error {
+	if err := checkKey("authority id", string(a.ID)); err != nil {
+		return tx.fail(err)
+	}
+	active, c := sum(a.Active), a.Counter
+	_, err := tx.exec(putAuthority, string(a.ID), a.Name, active.bytes(),
+		int64(c.Reserved), int64(c.Floor), int64(c.Last), c.File.Machine, int64(c.File.Inode), c.File.Birth,
+		int64(c.Timeline), a.Generation, a.Created.Unix())
+	return err
+}
 
 // SetCounter replaces the counter of the authority id.
 // Errors: [fault.NotFound].
-func (tx *Tx) SetCounter(id AuthorityID, r serial.Row) error { return errTODO }
+func (tx *Tx) SetCounter(id AuthorityID, r serial.Row) error {
+	n, err := tx.exec(`
+UPDATE authorities
+   SET reserved = ?, floor = ?, last = ?, file_machine = ?, file_inode = ?, file_birth = ?, timeline = ?
+ WHERE id = ?`,
+		int64(r.Reserved), int64(r.Floor), int64(r.Last), r.File.Machine, int64(r.File.Inode), r.File.Birth,
+		int64(r.Timeline), string(id))
+	return orNoAuthority(id, n, err)
+}
+
+// newGeneration notes that the nodes of an authority have changed, and keeps
+// others from changing them until the transaction ends.
+func (tx *Tx) newGeneration(id AuthorityID) error {
+	n, err := tx.exec(`UPDATE authorities SET generation = generation + 1 WHERE id = ?`, string(id))
+	return orNoAuthority(id, n, err)
+}
+
+func orNoAuthority(id AuthorityID, changed int64, err error) error {
+	if err == nil && changed == 0 {
+		return fault.Errorf(fault.NotFound, "no authority %q", string(id))
+	}
+	return err
+}

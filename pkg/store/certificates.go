@@ -1,20 +1,27 @@
 package store
 
 import (
+	"database/sql"
 	"time"
 
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 )
+
+// KindCA is the Kind of a CA's own certificate.
+const KindCA = "ca"
 
 // A Certificate is one entry of the inventory. Times have whole seconds.
 type Certificate struct {
 	Authority   AuthorityID
 	Serial      serial.Number
-	Kind        string   // "ca", "node"
+	Kind        string   // KindCA, "node"
+	State       string   // "issued"
 	CA          [32]byte // SHA-256 of the issuing CA certificate
 	CommonName  string
-	Holder      string // the node's name, or the cluster's
-	Names       []string
+	Holder      string   // the node's name, or the cluster's; empty for none
+	Names       []string // of the subject alternative name
 	NotBefore   time.Time
 	NotAfter    time.Time
 	SPKIHash    [32]byte
@@ -26,77 +33,227 @@ type Certificate struct {
 	Origin      string
 	Exceptions  []string
 	Created     time.Time
-	State       string // "issued"
 }
 
-// A Status is what a certificate is worth at some moment, under some floor. CA
-// certificates are never below the floor. The zero Status stands for all.
-type Status string
-
-// The statuses. A certificate has exactly one of them.
+// The roles of a name in certificate_names.
 const (
-	Live       Status = "live"
-	Expired    Status = "expired"
-	BelowFloor Status = "below floor" // and not expired
+	roleName   = 1 // in the certificate
+	roleHolder = 2
 )
 
-// A CertificateFilter selects certificates of one authority. Every field that is
-// not zero restricts the selection further.
-type CertificateFilter struct {
-	Authority      AuthorityID // required
-	Status         Status      // as of At, under Floor
-	At             time.Time
-	Floor          serial.Floor
-	ExpiringBefore time.Time // NotAfter is earlier
-	Name           string    // in the certificate, common name or other, in any letter case
-	Holder         string
-	Kind           string
-	CA             [32]byte
-	MinSerial      serial.Number // inclusive
-	MaxSerial      serial.Number // inclusive
-	After          serial.Number // exclusive: the last one of the page before
-	Limit          int           // 0: no limit
-	OmitDER        bool          // leave Certificate.DER empty
+// A foundBy is a name that a certificate is found by.
+type foundBy struct {
+	serial serial.Number
+	name   string // folded
+	role   int64
 }
 
-// Counts are the numbers of an authority's certificates by [Status].
-type Counts struct{ Live, Expired, BelowFloor, Total int64 }
+// appendFoundBy appends the names that c is found by, none twice.
+func appendFoundBy(all []foundBy, c *Certificate) []foundBy {
+	first := len(all)
+	add := func(name string, role int64) {
+		if name == "" {
+			return
+		}
+		name = profile.FoldName(name)
+		for i := first; i < len(all); i++ {
+			if all[i].name == name {
+				all[i].role |= role
+				return
+			}
+		}
+		all = append(all, foundBy{c.Serial, name, role})
+	}
+	add(c.CommonName, roleName)
+	for _, n := range c.Names {
+		add(n, roleName)
+	}
+	add(c.Holder, roleHolder)
+	return all
+}
 
-// InsertCertificates records up to 1,000 certificates.
+// MaxInsert is the largest number of certificates that [Tx.InsertCertificates]
+// takes: a lock is not to be held for much longer.
+const MaxInsert = 1000
+
+var insertCertificates = insert{
+	into: `INSERT INTO certificates (` + certificateColumns + `, der) VALUES `,
+	row:  `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+}
+
+var insertNames = insert{
+	into: `INSERT INTO certificate_names (authority, name, serial, role) VALUES `,
+	row:  `(?, ?, ?, ?)`,
+}
+
+// InsertCertificates records up to [MaxInsert] certificates.
 // Errors: [fault.Exists] for a serial number that is recorded already.
-func (tx *Tx) InsertCertificates(cs []Certificate) error { return errTODO }
+func (tx *Tx) InsertCertificates(cs []Certificate) error {
+	if len(cs) > MaxInsert {
+		return tx.fail(fault.Errorf(fault.Malformed, "%d certificates at once are too many, at most %d", len(cs), MaxInsert))
+	}
+	var names []foundBy
+	var authorities []string
+	for i := range cs {
+		if err := cs[i].check(); err != nil {
+			return tx.fail(err)
+		}
+		names = appendFoundBy(names, &cs[i])
+		for len(authorities) < len(names) {
+			authorities = append(authorities, string(cs[i].Authority))
+		}
+	}
+	err := insertCertificates.run(tx, len(cs), func(args []any, i int) []any { return cs[i].values(args) })
+	if err != nil {
+		return err
+	}
+	return insertNames.run(tx, len(names), func(args []any, i int) []any {
+		return append(args, authorities[i], names[i].name, int64(names[i].serial), names[i].role)
+	})
+}
+
+func (c *Certificate) check() error {
+	if c.Serial < 1 {
+		return fault.Errorf(fault.Malformed, "a certificate with the serial number %d", int64(c.Serial))
+	}
+	if _, err := lines(c.Names); err != nil {
+		return err
+	}
+	if _, err := lines(c.Exceptions); err != nil {
+		return err
+	}
+	for _, n := range c.Names {
+		if err := checkKey("name", n); err != nil {
+			return err
+		}
+	}
+	for _, k := range [...]string{string(c.Authority), c.CommonName, c.Holder, c.Kind, string(c.ResumeKey)} {
+		if err := checkKey("text of a certificate", k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const certificateColumns = `authority, serial, kind, state, ca, common_name, holder, names, not_before, not_after,
+       spki_hash, request_hash, resume_key, fingerprint, requester, origin, exceptions, created`
+
+// values appends the values of c, in the order of certificateColumns and der.
+func (c *Certificate) values(args []any) []any {
+	names, _ := lines(c.Names) // checked before
+	exceptions, _ := lines(c.Exceptions)
+	var resume any
+	if len(c.ResumeKey) > 0 {
+		resume = c.ResumeKey
+	}
+	der := c.DER
+	if der == nil {
+		der = []byte{}
+	}
+	return append(args, string(c.Authority), int64(c.Serial), c.Kind, c.State, (*sum)(&c.CA).bytes(),
+		c.CommonName, c.Holder, names, c.NotBefore.Unix(), c.NotAfter.Unix(),
+		(*sum)(&c.SPKIHash).bytes(), (*sum)(&c.RequestHash).bytes(), resume, (*sum)(&c.Fingerprint).bytes(),
+		c.Requester, c.Origin, exceptions, c.Created.Unix(), der)
+}
+
+// scanCertificate reads a row of certificateColumns, followed by der or not.
+func scanCertificate(r *sql.Rows, c *Certificate, der bool) error {
+	var authority, names, exceptions string
+	dest := [...]any{&authority, &c.Serial, &c.Kind, &c.State, (*sum)(&c.CA), &c.CommonName, &c.Holder, &names,
+		second{&c.NotBefore}, second{&c.NotAfter}, (*sum)(&c.SPKIHash), (*sum)(&c.RequestHash), &c.ResumeKey,
+		(*sum)(&c.Fingerprint), &c.Requester, &c.Origin, &exceptions, second{&c.Created}, &c.DER}
+	n := len(dest)
+	if !der {
+		n--
+	}
+	if err := r.Scan(dest[:n]...); err != nil {
+		return err
+	}
+	c.Authority, c.Names, c.Exceptions = AuthorityID(authority), unlines(names), unlines(exceptions)
+	return nil
+}
 
 // Certificate returns the certificate with that serial number.
 // Errors: [fault.NotFound].
 func (tx *Tx) Certificate(id AuthorityID, n serial.Number) (Certificate, error) {
-	return Certificate{}, errTODO
+	c, err := tx.certificate(` WHERE authority = ? AND serial = ?`, string(id), int64(n))
+	if err == errNoRow {
+		err = fault.Errorf(fault.NotFound, "no certificate with the serial number %v", n)
+	}
+	return c, err
 }
 
-// CertificateByFingerprint returns the certificate whose DER has that SHA-256.
+// CACertificate returns the CA certificate whose DER has that SHA-256.
 // Errors: [fault.NotFound].
-func (tx *Tx) CertificateByFingerprint(id AuthorityID, sum [32]byte) (Certificate, error) {
-	return Certificate{}, errTODO
+func (tx *Tx) CACertificate(id AuthorityID, fingerprint [32]byte) (Certificate, error) {
+	c, err := tx.certificate(` WHERE authority = ? AND fingerprint = ? AND kind = 'ca'`, string(id), fingerprint[:])
+	if err == errNoRow {
+		err = fault.Errorf(fault.NotFound, "no CA certificate with the SHA-256 %x", fingerprint)
+	}
+	return c, err
 }
 
 // CertificateByResumeKey returns the certificate with the highest serial number of
 // those with that key.
 // Errors: [fault.NotFound].
 func (tx *Tx) CertificateByResumeKey(id AuthorityID, key []byte) (Certificate, error) {
-	return Certificate{}, errTODO
+	c, err := tx.certificate(` WHERE authority = ? AND resume_key = ? ORDER BY serial DESC LIMIT 1`, string(id), key)
+	if err == errNoRow {
+		err = fault.New(fault.NotFound, "no certificate of this request")
+	}
+	return c, err
 }
 
-// Certificates calls yield for each certificate that f selects, in the order of
-// their serial numbers, until yield returns an error, which it returns. However
-// many there are, few are in memory at a time. yield may use tx.
-func (tx *Tx) Certificates(f CertificateFilter, yield func(Certificate) error) error { return errTODO }
-
-// CountCertificates counts an authority's certificates.
-func (tx *Tx) CountCertificates(id AuthorityID, now time.Time, floor serial.Floor) (Counts, error) {
-	return Counts{}, errTODO
+func (tx *Tx) certificate(where string, args ...any) (c Certificate, err error) {
+	found := false
+	err = tx.rows(`SELECT `+certificateColumns+`, der FROM certificates`+where, args, func(r *sql.Rows) error {
+		found = true
+		return scanCertificate(r, &c, true)
+	})
+	if err == nil && !found {
+		err = errNoRow
+	}
+	return c, err
 }
 
 // PruneCertificates forgets up to limit certificates, CA certificates excepted,
 // whose NotAfter is before expiredBefore, and returns how many.
 func (tx *Tx) PruneCertificates(id AuthorityID, expiredBefore time.Time, limit int) (int, error) {
-	return 0, errTODO
+	var names []foundBy
+	pruned := 0
+	err := tx.rows(`
+SELECT serial, common_name, holder, names
+  FROM certificates
+ WHERE authority = ? AND not_after < ? AND kind <> 'ca'
+ ORDER BY not_after, serial
+ LIMIT ?`,
+		[]any{string(id), expiredBefore.Unix(), limit}, func(r *sql.Rows) error {
+			var c Certificate
+			var list string
+			if err := r.Scan(&c.Serial, &c.CommonName, &c.Holder, &list); err != nil {
+				return err
+			}
+			c.Names = unlines(list)
+			names = appendFoundBy(names, &c)
+			pruned++
+			return nil
+		})
+	if err != nil {
+		return 0, err
+	}
+	last := serial.Number(0)
+	for _, n := range names {
+		if n.serial != last {
+			last = n.serial
+			if _, err := tx.exec(`DELETE FROM certificates WHERE authority = ? AND serial = ?`, string(id), int64(last)); err != nil {
+				return 0, err
+			}
+		}
+		_, err := tx.exec(`DELETE FROM certificate_names WHERE authority = ? AND name = ? AND serial = ?`,
+			string(id), n.name, int64(n.serial))
+		if err != nil {
+			return 0, err
+		}
+	}
+	return pruned, nil
 }
