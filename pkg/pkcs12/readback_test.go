@@ -100,6 +100,19 @@ func TestStructure(t *testing.T) {
 			}
 		}
 	}
+	for _, change := range []func(*algorithms){
+		func(a *algorithms) { a.mac = oidData }, func(a *algorithms) { a.certs = oidData }, func(a *algorithms) { a.key = oidData },
+	} {
+		a, _ := algorithmsOf(Modern2023)
+		data, err := encode(Modern2023, c.key, c.leaf, nil, "secret")
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&a)
+		if err := a.checkStructure(data); err == nil {
+			t.Error("another algorithm passes")
+		}
+	}
 	data, err := gopkcs12.LegacyDES.EncodeTrustStore([]*x509.Certificate{c.leaf}, "secret")
 	if err != nil {
 		t.Fatal(err)

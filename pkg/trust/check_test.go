@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
 	"x509ctl/pkg/trust"
 )
 
@@ -196,6 +197,13 @@ func agreesWithGo(t *testing.T, check trust.Check, root *ca, leaf *x509.Certific
 	}
 	if _, err := leaf.Verify(opts); err != nil {
 		t.Errorf("accepted, but crypto/x509 says: %v", err)
+	}
+}
+
+// TestMaxLifetime compares the bound with the signer's.
+func TestMaxLifetime(t *testing.T) {
+	if trust.MaxLifetime != profile.MaxLifetime {
+		t.Errorf("%v is accepted, %v is signed", trust.MaxLifetime, profile.MaxLifetime)
 	}
 }
 
