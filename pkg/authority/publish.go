@@ -26,7 +26,7 @@ type NewCA struct {
 // Check refuses what [Locked.Prepare] would refuse, before a number is spent. The
 // key is not made yet.
 func (n NewCA) Check() error {
-	key, err := profile.GenerateKey("")
+	key, err := profile.GenerateKey(profile.ECDSAP256)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -43,6 +44,10 @@ type app struct {
 	now            func() time.Time
 	isTerminal     func(stream any) bool // says whether one of the three streams is a terminal
 	machineID      func() string         // empty on a machine that has none
+
+	// catchSignals makes signals end the context from now on, rather than soon: for
+	// commands that leave something to be tidied up.
+	catchSignals func()
 
 	global  globalOptions
 	closers []io.Closer // what the command opened and keeps open until it is done
@@ -69,23 +74,34 @@ func newApp() *app {
 		now:        time.Now,
 		isTerminal: isTerminal,
 		machineID:  readMachineID,
+
+		catchSignals: func() {},
 	}
 }
 
 // errInterrupted is the cause of the context that a signal ended.
 var errInterrupted = errors.New("interrupted")
 
-// runUntilSignal is main with a context that SIGINT and SIGTERM end. A second
+// signalDelay is how long a command runs before it handles signals by itself. The
+// two threads for that cost as much as a fifth of a short command. Until then a
 // signal ends the process at once, which is safe at any moment.
-//
-// Broken pipes arrive as write errors rather than as a signal, so that no command
-// dies between two steps because nobody reads its table. Notify is used for that,
-// not Ignore, which the programs that x509ctl starts would inherit.
+const signalDelay = 20 * time.Millisecond
+
+// runUntilSignal is main with a context that SIGINT and SIGTERM end. A second
+// signal ends the process at once.
 func (a *app) runUntilSignal(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	pipes := make(chan os.Signal, 1)
-	signal.Notify(pipes, syscall.SIGPIPE)
+	a.catchSignals = sync.OnceFunc(func() { catchSignals(cancel) })
+	defer time.AfterFunc(signalDelay, a.catchSignals).Stop()
+	return a.main(ctx, args)
+}
+
+// catchSignals makes a signal cancel the context. Broken pipes become write errors,
+// so that no command dies between two steps because nobody reads its table. Notify
+// is used for that, not Ignore, which the programs that x509ctl starts would inherit.
+func catchSignals(cancel context.CancelCauseFunc) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	stops := make(chan os.Signal, 1)
 	signal.Notify(stops, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
@@ -93,7 +109,6 @@ func (a *app) runUntilSignal(args []string) int {
 		signal.Stop(stops)
 		cancel(errInterrupted)
 	}()
-	return a.main(ctx, args)
 }
 
 // main runs one command line and returns its exit status.
@@ -168,18 +183,24 @@ never repeat, and all below one number, the minimum accepted serial, are revoked
 	)
 	root.AddCommand(
 		in(groupCluster, group("ca", "The certificate authority",
+			newCAInitCmd(a),
 			newCAShowCmd(a))),
 		in(groupCluster, group("node", "Machines that may have certificates",
 			newNodeAddCmd(a),
 			newNodeListCmd(a),
 			newNodeRemoveCmd(a))),
 		in(groupCluster, group("serial", "The serial counter and the floor",
+			newSerialRecoverCmd(a),
+			newSerialSetMinCmd(a),
 			newSerialShowCmd(a))),
+		in(groupMaintenance, newBackupCmd(a)),
+		in(groupMaintenance, newRestoreCmd(a)),
 		in(groupMaintenance, newAuditCmd(a)),
 		in(groupMaintenance, group("db", "The database",
 			newDBMigrateCmd(a),
 			newDBStatusCmd(a))),
 		in(groupCertificates, group("cert", "Make, sign, list and judge certificates",
+			newCertGenCSRCmd(a),
 			newCertCheckKeyCmd(a))),
 		in(groupMaintenance, group("config", "The settings in effect",
 			newConfigShowCmd(a))),

@@ -16,10 +16,21 @@ import (
 // another user's directory, this is where the process becomes that user. The
 // manager is closed when the command is done.
 func (a *app) connect(context.Context) (manager.Service, error) {
+	c, err := a.managerConfig()
+	if err != nil {
+		return nil, err
+	}
+	m := manager.New(c)
+	a.closers = append(a.closers, m)
+	return m, nil
+}
+
+// managerConfig is the process and its settings as a manager needs to know them.
+func (a *app) managerConfig() (manager.Config, error) {
 	caller := a.caller() // who it was that called, before becoming another
 	s, err := a.settings()
 	if err != nil {
-		return nil, err
+		return manager.Config{}, err
 	}
 	c := manager.Config{
 		Dir:       s.dir,
@@ -35,9 +46,7 @@ func (a *app) connect(context.Context) (manager.Service, error) {
 	if len(s.serialHook) > 0 {
 		c.SerialHook = a.serialHook(s.serialHook, s.serialHookTimeout)
 	}
-	m := manager.New(c)
-	a.closers = append(a.closers, m)
-	return m, nil
+	return c, nil
 }
 
 // caPassphrase is where the passphrase of the CA's key comes from.

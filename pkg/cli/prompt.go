@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -26,6 +27,16 @@ func (a *app) ask(flag, question, preset string) (string, error) {
 	}
 	var answer string
 	err := a.prompt(&survey.Input{Message: question, Default: preset}, &answer)
+	return answer, err
+}
+
+// choose asks for one of words, of which preset is the first choice.
+func (a *app) choose(flag, question string, words []string, preset string) (string, error) {
+	if !a.canAsk() {
+		return "", missingFlag(flag)
+	}
+	var answer string
+	err := a.prompt(&survey.Select{Message: question, Options: words, Default: preset}, &answer)
 	return answer, err
 }
 
@@ -68,6 +79,11 @@ func (a *app) confirm(yes bool, question string) error {
 		return errNotConfirmed
 	}
 	return nil
+}
+
+// note tells the user something that is neither the result nor an error.
+func (a *app) note(format string, args ...any) {
+	fmt.Fprintf(a.stderr, "x509ctl: note: %s\n", escape(fmt.Sprintf(format, args...)))
 }
 
 func missingFlag(flag string) error {

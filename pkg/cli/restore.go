@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/manager"
+)
+
+type restoreOptions struct {
+	file    string
+	atLeast string
+	from    []string
+	keepMin bool
+	output  output
+}
+
+func newRestoreCmd(a *app) *cobra.Command {
+	var o restoreOptions
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Make the directory from a backup",
+		Long: `Make the directory from what "x509ctl backup" wrote. The directory may exist but
+holds no CA yet. With - the archive is read from standard input.
+
+Nobody knows which serial numbers were used since the backup was made. So the
+count goes on above what --at-least or --from say, or jumps by 4,294,967,296; and
+the minimum accepted serial number moves there too, because certificates may exist
+that the backup does not know, unless --keep-min-serial says that there are none.`,
+		Example: `  x509ctl restore /root/x509ctl.tar --dir /var/lib/x509ctl`,
+		Args:    exactArgs("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.file = args[0]
+			return runRestore(cmd.Context(), a, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.atLeast, "at-least", "", "`NUMBER` that was used at most")
+	f.StringArrayVar(&o.from, "from", nil, "`FILE` with a serial number, a copy of the serial file; may be given again")
+	f.BoolVar(&o.keepMin, "keep-min-serial", false, "no certificate exists that the backup does not know")
+	addOutputFlag(cmd, &o.output)
+	return cmd
+}
+
+func runRestore(ctx context.Context, a *app, o restoreOptions) error {
+	known, err := knownSerial(o.atLeast, o.from)
+	if err != nil {
+		return err
+	}
+	in := a.stdin
+	if o.file != "-" {
+		f, err := openArchive(o.file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	config, err := a.managerConfig()
+	if err != nil {
+		return err
+	}
+	s, err := manager.Restore(ctx, config, in, known, o.keepMin)
+	if err != nil {
+		return fmt.Errorf("restoring %s: %w", o.file, err)
+	}
+	return show(a, o.output, newSerialView(s))
+}
+
+// openArchive opens a regular file: an archive may be larger than memory, so it is
+// streamed, and a FIFO would let a command wait for ever.
+func openArchive(name string) (io.ReadCloser, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, fault.Errorf(fault.NotFound, "opening the backup: %w", err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fault.Errorf(fault.Malformed, "%s is not a regular file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening the backup: %w", err)
+	}
+	return f, nil
+}
