@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"x509ctl/pkg/pkcs12"
@@ -90,20 +89,15 @@ func tryAll(t *testing.T, versions map[string]string) []pkcs12.Reading {
 			}
 		}
 	}
-	var wg sync.WaitGroup
-	next := make(chan *pkcs12.Reading)
-	for range 2 {
-		wg.Go(func() {
-			for r := range next {
+	t.Run("try", func(t *testing.T) {
+		for i := range readings {
+			r := &readings[i]
+			t.Run(fmt.Sprint(r.Profile, " ", r.Key, " ", r.EmptyPassword), func(t *testing.T) {
+				t.Parallel()
 				tryOne(t, versions, r)
-			}
-		})
-	}
-	for i := range readings {
-		next <- &readings[i]
-	}
-	close(next)
-	wg.Wait()
+			})
+		}
+	})
 	return readings
 }
 
@@ -118,15 +112,14 @@ func tryOne(t *testing.T, versions map[string]string, r *pkcs12.Reading) {
 		data, err = pkcs12.Encode(r.Profile, id.key, id.leaf, id.chain, password)
 	}
 	if err != nil {
-		t.Errorf("%v: %v", *r, err)
-		return
+		t.Fatal(err)
 	}
 	for _, p := range programs {
 		if versions[p.name] == "" {
 			continue
 		}
 		err := tryProgram(t, p, id, data, password)
-		t.Logf("%s: %v: %v", p.name, *r, err)
+		t.Logf("%s: %v", p.name, err)
 		if err == nil {
 			r.OpenedBy = append(r.OpenedBy, p.name)
 		}
