@@ -19,6 +19,7 @@ import (
 // an error of kind [fault.Unavailable].
 func (a *app) serialHook(argv []string, limit time.Duration) func(context.Context, manager.HookCall) error {
 	return func(ctx context.Context, call manager.HookCall) error {
+		a.catchSignals() // it must not outlive us
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
