@@ -39,6 +39,9 @@ func TestCompatibility(t *testing.T) {
 	for _, p := range programs {
 		versions[p.name] = installedVersion(t, p)
 	}
+	if !slices.ContainsFunc(programs, func(p program) bool { return versions[p.name] != "" }) {
+		t.Skip("no program that reads PKCS#12 is installed")
+	}
 	got := tryAll(t, versions)
 	for _, r := range got {
 		for _, p := range programs {
