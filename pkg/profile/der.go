@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	encodingasn1 "encoding/asn1"
 	"strconv"
 	"time"
@@ -40,6 +41,8 @@ func tlv(tag byte, parts ...[]byte) []byte {
 		out = append(out, 0x81, byte(size))
 	case size <= 0xffff:
 		out = append(out, 0x82, byte(size>>8), byte(size))
+	case size <= 0xffffff:
+		out = append(out, 0x83, byte(size>>16), byte(size>>8), byte(size))
 	default:
 		out = append(out, 0x84, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))
 	}
@@ -127,3 +130,30 @@ func (o oid) String() string {
 	}
 	return id.String()
 }
+
+// concat returns parts as one.
+func concat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+// commonName returns a Name that is one common name. UTF8String is what OpenSSL and
+// RFC 5280, section 4.1.2.4, choose.
+func commonName(name string) []byte {
+	return tlv(tagSequence, tlv(tagSet, tlv(tagSequence, tlv(tagOID, []byte(oidCommonName)), tlv(tagUTF8String, []byte(name)))))
+}
+
+// A criticality says whether whoever does not know an extension must refuse the
+// certificate.
+type criticality byte
+
+const critical criticality = 0xff
+
+// extension returns an Extension with the given value.
+func extension(kind oid, c criticality, value []byte) []byte {
+	var flag []byte // DER leaves out FALSE, the default
+	if c == critical {
+		flag = tlv(tagBoolean, []byte{byte(critical)})
+	}
+	return tlv(tagSequence, tlv(tagOID, []byte(kind)), flag, tlv(tagOctetString, value))
+}
+
+// extensions returns the extensions field of a TBSCertificate.
+func extensions(list ...[]byte) []byte { return tlv(0xa3, tlv(tagSequence, list...)) }

@@ -1,0 +1,206 @@
+package profile
+
+import (
+	"bytes"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/serial"
+)
+
+// wrong is what a check of built bytes ends in: a bug, found before it is signed.
+func wrong(what string) error {
+	return fault.New(fault.Internal, "the certificate that was built is not the one that was approved: "+what)
+}
+
+// CheckTBS reports what is wrong with tbs as the bytes to be signed for l with number
+// n. It does not look at how they were built: crypto/x509 reads them, and a strict
+// walk, in which everything stands where it has to and nothing stands beside it. So
+// there is one encoding that passes, for names, key, validity and issuer that
+// are what was approved and that hold, once more, the rules of the profile.
+//
+// Errors, all [fault.Internal].
+func (l *Leaf) CheckTBS(tbs []byte, n serial.Number) error {
+	c, fields, err := readBack(tbs, l.issuer.algorithm)
+	if err != nil {
+		return err
+	}
+	if err := fields.check(n, l.issuer.chain[0].RawSubject, l.names.commonName, l.key); err != nil {
+		return err
+	}
+	if err := l.checkValidity(c, fields); err != nil {
+		return err
+	}
+	if c.IsCA || !c.BasicConstraintsValid || c.MaxPathLen > 0 || c.MaxPathLenZero {
+		return wrong("basic constraints")
+	}
+	usage, usageBits := x509.KeyUsageDigitalSignature, "\x03\x02\x07\x80"
+	if isRSA(l.key.key) {
+		usage, usageBits = x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment, "\x03\x02\x05\xa0"
+	}
+	if c.KeyUsage != usage {
+		return wrong("key usage")
+	}
+	if !slices.Equal(c.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}) || len(c.UnknownExtKeyUsage) > 0 {
+		return wrong("extended key usage")
+	}
+	if err := l.checkNames(c); err != nil {
+		return err
+	}
+	return fields.checkExtensions([]wantedExtension{
+		{oidBasicConstraints, true, "\x30\x00"},
+		{oidKeyUsage, true, usageBits},
+		{oidExtendedKeyUsage, false, "\x30\x14\x06\x08" + string(oidServerAuth) + "\x06\x08" + string(oidClientAuth)},
+		{oidSubjectKeyID, false, "\x04\x14" + string(l.key.id[:])},
+		{oidAuthorityKeyID, false, authorityKeyID(l.issuer.chain[0].SubjectKeyId)},
+		{oidSubjectAltName, false, ""}, // checkSAN
+	}, l.checkSAN)
+}
+
+// authorityKeyID returns the value of an authority key identifier, for the lengths
+// that need one octet.
+func authorityKeyID(id []byte) string {
+	n := byte(len(id))
+	return string([]byte{0x30, n + 2, 0x80, n}) + string(id)
+}
+
+// checkValidity checks the lifetime in the bytes against the profile's bounds and the
+// chain's, and not only against what was planned.
+func (l *Leaf) checkValidity(c *x509.Certificate, fields *tbsFields) error {
+	v := l.validity
+	if !c.NotBefore.Equal(v.notBefore) || !c.NotAfter.Equal(v.notAfter) {
+		return wrong("validity")
+	}
+	lifetime := c.NotAfter.Sub(c.NotBefore)
+	if lifetime < 0 || lifetime > MaxLifetime {
+		return wrong("a lifetime of " + lifetime.String())
+	}
+	for _, ca := range l.issuer.chain {
+		if c.NotBefore.Before(ca.NotBefore) || !c.NotAfter.Before(ca.NotAfter) {
+			return wrong("a validity beyond the CA's")
+		}
+	}
+	return fields.checkTimes(v)
+}
+
+// checkNames checks the names as crypto/x509 sees them.
+func (l *Leaf) checkNames(c *x509.Certificate) error {
+	switch {
+	case c.Subject.CommonName != l.names.commonName || len(c.Subject.Names) != 1:
+		return wrong("subject")
+	case !slices.Equal(c.DNSNames, l.names.dnsNames):
+		return wrong("DNS names")
+	case !slices.EqualFunc(c.IPAddresses, l.names.addresses, sameAddress):
+		return wrong("IP addresses")
+	case len(c.EmailAddresses)+len(c.URIs) > 0:
+		return wrong("names of other kinds")
+	}
+	return nil
+}
+
+func sameAddress(a net.IP, b netip.Addr) bool {
+	addr, ok := netip.AddrFromSlice(a)
+	return ok && addr == b
+}
+
+// checkSAN walks the subject alternative names themselves: DNS names first, the common
+// name first of all, and nothing that crypto/x509 might pass over.
+func (l *Leaf) checkSAN(value der) error {
+	list, ok := readWhole(value, asn1.SEQUENCE)
+	if !ok || list.Empty() {
+		return wrong("subject alternative names")
+	}
+	i := 0
+	for ; !list.Empty(); i++ {
+		var content der
+		var tag asn1.Tag
+		if !list.ReadAnyASN1(&content, &tag) || !l.isName(i, tag, content) {
+			return wrong("subject alternative names")
+		}
+	}
+	if i != len(l.names.dnsNames)+len(l.names.addresses) || i > MaxNames || l.names.dnsNames[0] != l.names.commonName {
+		return wrong("number of names")
+	}
+	return nil
+}
+
+// isName reports whether the alternative name number i is the approved one.
+func (l *Leaf) isName(i int, tag asn1.Tag, content der) bool {
+	dns, addresses := l.names.dnsNames, l.names.addresses
+	if i < len(dns) {
+		return tag == asn1.Tag(2).ContextSpecific() && string(content) == dns[i] && nameFlaw(dns[i]) == ""
+	}
+	if i -= len(dns); i >= len(addresses) {
+		return false
+	}
+	return tag == asn1.Tag(7).ContextSpecific() && bytes.Equal(content, addresses[i].AsSlice()) && !addresses[i].Is4In6()
+}
+
+// CheckTBS does for a CA's certificate what [Leaf.CheckTBS] does for a node's.
+//
+// Errors, all [fault.Internal].
+func (c *CA) CheckTBS(tbs []byte, n serial.Number) error {
+	cert, fields, err := readBack(tbs, c.algorithm)
+	if err != nil {
+		return err
+	}
+	name := CASubject(c.cluster, n)
+	if err := fields.check(n, fields.subject, name, c.key); err != nil {
+		return err
+	}
+	v := c.validity
+	lifetime := cert.NotAfter.Sub(cert.NotBefore)
+	if !cert.NotBefore.Equal(v.notBefore) || !cert.NotAfter.Equal(v.notAfter) || lifetime < MinCALifetime || lifetime > MaxCALifetime {
+		return wrong("validity")
+	}
+	if err := fields.checkTimes(v); err != nil {
+		return err
+	}
+	if cert.Subject.CommonName != name || len(cert.Subject.Names) != 1 || len(name) > maxCommonNameLength {
+		return wrong("subject")
+	}
+	if !cert.IsCA || !cert.MaxPathLenZero || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
+		return wrong("CA's rights")
+	}
+	return fields.checkExtensions([]wantedExtension{
+		{oidBasicConstraints, true, "\x30\x06\x01\x01\xff\x02\x01\x00"},
+		{oidKeyUsage, true, "\x03\x02\x01\x06"},
+		{oidSubjectKeyID, false, "\x04\x14" + string(c.key.id[:])},
+		{oidAuthorityKeyID, false, authorityKeyID(c.key.id[:])},
+	}, nil)
+}
+
+// readBack reads the bytes to be signed with crypto/x509, which needs a signature
+// field and does not look at it, and with the strict walk.
+func readBack(tbs []byte, algorithm signatureAlgorithm) (*x509.Certificate, *tbsFields, error) {
+	c, err := x509.ParseCertificate(tlv(tagSequence, tbs, algorithm.id, derBits(nil)))
+	if err != nil {
+		return nil, nil, fault.Errorf(fault.Internal, "reading back the certificate that was built: %w", err)
+	}
+	if !bytes.Equal(c.RawTBSCertificate, tbs) || c.Version != 3 || len(c.UnhandledCriticalExtensions) > 0 {
+		return nil, nil, wrong("structure")
+	}
+	fields, ok := readTBS(tbs)
+	if !ok {
+		return nil, nil, wrong("structure")
+	}
+	if !bytes.Equal(fields.algorithm, algorithm.id) || c.SerialNumber.Cmp(new(big.Int).SetBytes(fields.serial)) != 0 {
+		return nil, nil, wrong("algorithm or number")
+	}
+	return c, fields, nil
+}
+
+// timeText returns t as it has to be written, and as what.
+func timeText(t time.Time) (asn1.Tag, string) {
+	if t.Year() >= 2050 {
+		return asn1.GeneralizedTime, t.UTC().Format("20060102150405Z")
+	}
+	return asn1.UTCTime, t.UTC().Format("060102150405Z")
+}
