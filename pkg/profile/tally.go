@@ -54,6 +54,9 @@ func (t *tally) add(n requestedName) error {
 }
 
 func (t *tally) addAddress(n requestedName) error {
+	if !n.addr.IsValid() {
+		return n.refuse("is no IP address", nil)
+	}
 	h, exception, err := t.find(AddressKey(n.addr), n)
 	if err != nil {
 		return err
