@@ -11,6 +11,7 @@ import (
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
+	"x509ctl/pkg/trust"
 )
 
 // NewCA is what a self-signed CA is made from.
@@ -244,7 +245,10 @@ func (l *Locked) writePublic() error {
 	if err != nil {
 		return err
 	}
-	want := encodeCertificates(chain...)
+	want, err := trust.FormatBundle(chain[:1], chain[1:])
+	if err != nil {
+		return err
+	}
 	have, err := l.Bundle()
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return err
