@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // as the program registers it
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
