@@ -34,6 +34,17 @@ var (
 	ErrCAChanged = fault.New(fault.Unavailable, "the CA was replaced in the meantime")
 )
 
+// Errors of the packages below that callers tell apart.
+var (
+	ErrPassphraseNeeded = authority.ErrPassphraseNeeded
+	ErrWrongPassphrase  = authority.ErrWrongPassphrase
+	ErrKeyMismatch      = authority.ErrKeyMismatch
+	ErrNotPublished     = authority.ErrNotPublished
+)
+
+// A NumberFileError is a serial or min-serial file without a number in it.
+type NumberFileError = authority.NumberFileError
+
 // A Caller is who asks, as the inventory and the audit table record it.
 type Caller struct {
 	Who  string // a user's name
