@@ -78,7 +78,7 @@ func (c *CA) build(n serial.Number) []byte {
 	pathLength0 := tlv(tagSequence, tlv(tagBoolean, []byte{0xff}), derInteger(0))
 	certAndCRLSign := []byte{1, 0x06} // unused bits, then bits
 	return tlv(tagSequence,
-		version3, derInteger(int64(n)), c.algorithm.id, name,
+		version3, derInteger(uint64(n)), c.algorithm.id, name,
 		tlv(tagSequence, derTime(c.validity.notBefore), derTime(c.validity.notAfter)),
 		name, c.key.spki,
 		extensions(

@@ -52,8 +52,8 @@ func tlv(tag byte, parts ...[]byte) []byte {
 	return out
 }
 
-// derInteger returns n >= 0 as an INTEGER.
-func derInteger(n int64) []byte {
+// derInteger returns n as an INTEGER.
+func derInteger(n uint64) []byte {
 	var b [8]byte
 	i := len(b)
 	for {

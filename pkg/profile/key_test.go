@@ -1,4 +1,4 @@
-package profile_test
+package profile
 
 import (
 	"crypto"
@@ -13,14 +13,13 @@ import (
 	"testing"
 
 	"x509ctl/pkg/fault"
-	"x509ctl/pkg/profile"
 )
 
 // testKeys makes each kind of key once for all tests: RSA is slow.
-var testKeys = sync.OnceValues(func() (map[profile.KeyAlgorithm]crypto.Signer, error) {
-	keys := make(map[profile.KeyAlgorithm]crypto.Signer)
-	for _, a := range profile.KeyAlgorithms() {
-		key, err := profile.GenerateKey(a)
+var testKeys = sync.OnceValues(func() (map[KeyAlgorithm]crypto.Signer, error) {
+	keys := make(map[KeyAlgorithm]crypto.Signer)
+	for _, a := range KeyAlgorithms() {
+		key, err := GenerateKey(a)
 		if err != nil {
 			return nil, err
 		}
@@ -29,7 +28,7 @@ var testKeys = sync.OnceValues(func() (map[profile.KeyAlgorithm]crypto.Signer, e
 	return keys, nil
 })
 
-func testKey(tb testing.TB, a profile.KeyAlgorithm) crypto.Signer {
+func testKey(tb testing.TB, a KeyAlgorithm) crypto.Signer {
 	tb.Helper()
 	keys, err := testKeys()
 	if err != nil {
@@ -39,24 +38,24 @@ func testKey(tb testing.TB, a profile.KeyAlgorithm) crypto.Signer {
 }
 
 func TestParseKeyAlgorithm(t *testing.T) {
-	for in, want := range map[string]profile.KeyAlgorithm{
-		"ecdsa-p256": profile.ECDSAP256,
-		"ECDSA-P256": profile.ECDSAP256,
-		"p256":       profile.ECDSAP256,
-		"P-256":      profile.ECDSAP256,
-		"p384":       profile.ECDSAP384,
-		"Ed25519":    profile.Ed25519,
-		"rsa-2048":   profile.RSA2048,
-		"rsa2048":    profile.RSA2048,
-		"RSA:3072":   profile.RSA3072,
-		"rsa_4096":   profile.RSA4096,
+	for in, want := range map[string]KeyAlgorithm{
+		"ecdsa-p256": ECDSAP256,
+		"ECDSA-P256": ECDSAP256,
+		"p256":       ECDSAP256,
+		"P-256":      ECDSAP256,
+		"p384":       ECDSAP384,
+		"Ed25519":    Ed25519,
+		"rsa-2048":   RSA2048,
+		"rsa2048":    RSA2048,
+		"RSA:3072":   RSA3072,
+		"rsa_4096":   RSA4096,
 	} {
-		if got, err := profile.ParseKeyAlgorithm(in); got != want || err != nil {
+		if got, err := ParseKeyAlgorithm(in); got != want || err != nil {
 			t.Errorf("ParseKeyAlgorithm(%q) = %q, %v, want %q", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"", "rsa", "rsa-1024", "rsa-8192", "dsa", "p224", "ecdsa", "25519", "2048", "rsa-2048\x00"} {
-		got, err := profile.ParseKeyAlgorithm(in)
+		got, err := ParseKeyAlgorithm(in)
 		if err == nil || got != "" || fault.KindOf(err) != fault.Malformed {
 			t.Errorf("ParseKeyAlgorithm(%q) = %q, %v", in, got, err)
 		} else if !strings.Contains(err.Error(), "ecdsa-p256, ecdsa-p384, ed25519, rsa-2048") {
@@ -66,33 +65,33 @@ func TestParseKeyAlgorithm(t *testing.T) {
 }
 
 func TestGenerateKey(t *testing.T) {
-	for _, a := range profile.KeyAlgorithms() {
+	for _, a := range KeyAlgorithms() {
 		key := testKey(t, a)
 		ok := false
 		switch pub := key.Public().(type) {
 		case *ecdsa.PublicKey:
-			ok = a == profile.ECDSAP256 && pub.Curve == elliptic.P256() || a == profile.ECDSAP384 && pub.Curve == elliptic.P384()
+			ok = a == ECDSAP256 && pub.Curve == elliptic.P256() || a == ECDSAP384 && pub.Curve == elliptic.P384()
 		case ed25519.PublicKey:
-			ok = a == profile.Ed25519
+			ok = a == Ed25519
 		case *rsa.PublicKey:
-			ok = map[profile.KeyAlgorithm]int{profile.RSA2048: 2048, profile.RSA3072: 3072, profile.RSA4096: 4096}[a] == pub.N.BitLen()
+			ok = map[KeyAlgorithm]int{RSA2048: 2048, RSA3072: 3072, RSA4096: 4096}[a] == pub.N.BitLen()
 		}
 		if !ok {
 			t.Errorf("%s: got a %T", a, key.Public())
 		}
-		if err := profile.CheckKey(key.Public()); err != nil {
+		if err := CheckKey(key.Public()); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
-	if _, err := profile.GenerateKey("rsa-512"); fault.KindOf(err) != fault.Malformed {
+	if _, err := GenerateKey("rsa-512"); fault.KindOf(err) != fault.Malformed {
 		t.Errorf("unknown algorithm: %v", err)
 	}
 }
 
 func TestSubjectKey(t *testing.T) {
-	for _, a := range profile.KeyAlgorithms() {
+	for _, a := range KeyAlgorithms() {
 		pub := testKey(t, a).Public()
-		k, err := profile.NewSubjectKey(pub)
+		k, err := NewSubjectKey(pub)
 		if err != nil {
 			t.Fatalf("%s: %v", a, err)
 		}
@@ -107,7 +106,7 @@ func TestSubjectKey(t *testing.T) {
 			t.Errorf("%s: Public differs", a)
 		}
 	}
-	if _, err := profile.NewSubjectKey(nil); fault.KindOf(err) != fault.Denied {
+	if _, err := NewSubjectKey(nil); fault.KindOf(err) != fault.Denied {
 		t.Errorf("nil key: %v", err)
 	}
 }

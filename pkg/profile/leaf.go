@@ -64,7 +64,7 @@ var version3 = []byte{0xa0, 0x03, tagInteger, 0x01, 0x02}
 
 // build returns the TBSCertificate with number n.
 func (l *Leaf) build(n serial.Number) []byte {
-	return tlv(tagSequence, version3, derInteger(int64(n)), l.issuer.algorithm.id, l.issuer.chain[0].RawSubject, l.tail)
+	return tlv(tagSequence, version3, derInteger(uint64(n)), l.issuer.algorithm.id, l.issuer.chain[0].RawSubject, l.tail)
 }
 
 // buildTail returns what follows the issuer in the TBSCertificate.

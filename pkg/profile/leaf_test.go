@@ -1,0 +1,440 @@
+package profile
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/serial"
+)
+
+// seededKey returns an Ed25519 key that is the same in every run.
+func seededKey(seed byte) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+}
+
+func mustSubjectKey(tb testing.TB, key crypto.Signer) *SubjectKey {
+	tb.Helper()
+	k, err := NewSubjectKey(key.Public())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+// newTestCA makes a CA and returns its certificate.
+func newTestCA(tb testing.TB, key crypto.Signer, now time.Time, lifetime time.Duration) *x509.Certificate {
+	tb.Helper()
+	ca, err := NewCA("cluster.example.com", mustSubjectKey(tb, key), now, lifetime)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tbs, err := ca.TBS(1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return mustSign(tb, tbs, key)
+}
+
+func mustSign(tb testing.TB, tbs *TBS, key crypto.Signer) *x509.Certificate {
+	tb.Helper()
+	raw, err := Sign(tbs, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(raw)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cert
+}
+
+func newTestIssuer(tb testing.TB, key crypto.Signer, now time.Time) *Issuer {
+	tb.Helper()
+	issuer, err := NewIssuer([]*x509.Certificate{newTestCA(tb, key, now, DefaultCALifetime)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return issuer
+}
+
+// newTestLeaf returns a leaf for node1 with all its names.
+func newTestLeaf(tb testing.TB, issuer *Issuer, key crypto.Signer, now time.Time) *Leaf {
+	tb.Helper()
+	names, err := Policy{Find: testFind}.ApproveName("node1.example.com")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	v, err := LeafValidity(now, DefaultLifetime, issuer, false)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	leaf, err := NewLeaf(issuer, names, mustSubjectKey(tb, key), v)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return leaf
+}
+
+// fixedLeaf is the same in every run, to the bit.
+func fixedLeaf(tb testing.TB) *Leaf {
+	tb.Helper()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return newTestLeaf(tb, newTestIssuer(tb, seededKey(1), now), seededKey(2), now)
+}
+
+func TestLeafFields(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 678, time.FixedZone("somewhere", 3600))
+	for _, a := range KeyAlgorithms() {
+		key := testKey(t, a)
+		caKey := newP256(t)
+		issuer := newTestIssuer(t, caKey, now)
+		tbs, err := newTestLeaf(t, issuer, key, now).TBS(serial.Max)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := mustSign(t, tbs, caKey)
+		ca := issuer.Certificate()
+		usage := x509.KeyUsageDigitalSignature
+		if strings.HasPrefix(string(a), "rsa") {
+			usage |= x509.KeyUsageKeyEncipherment
+		}
+		k := mustSubjectKey(t, key)
+		for _, check := range []struct {
+			what string
+			ok   bool
+		}{
+			{"version", c.Version == 3},
+			{"serial", c.SerialNumber.Cmp(big.NewInt(1<<63-1)) == 0 && tbs.Serial() == serial.Max},
+			{"signature", c.CheckSignatureFrom(ca) == nil && VerifySignature(c.Raw, caKey.Public()) == nil},
+			{"issuer", bytes.Equal(c.RawIssuer, ca.RawSubject)},
+			{"subject", c.Subject.String() == "CN=node1.example.com"},
+			{"notBefore", c.NotBefore.Equal(time.Date(2026, 1, 2, 1, 59, 5, 0, time.UTC))},
+			{"lifetime", c.NotAfter.Sub(c.NotBefore) == DefaultLifetime},
+			{"key", bytes.Equal(c.RawSubjectPublicKeyInfo, k.SPKI())},
+			{"not a CA", c.BasicConstraintsValid && !c.IsCA && c.MaxPathLen == -1},
+			{"key usage", c.KeyUsage == usage},
+			{"purposes", slices.Equal(c.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth})},
+			{"key identifier", bytes.Equal(c.SubjectKeyId, k.id[:]) && len(c.SubjectKeyId) == 20},
+			{"issuer's key identifier", bytes.Equal(c.AuthorityKeyId, ca.SubjectKeyId)},
+			{"DNS names", slices.Equal(c.DNSNames, []string{"node1.example.com", "Node1"})},
+			{"addresses", len(c.IPAddresses) == 2 && c.IPAddresses[0].Equal(net.ParseIP("192.0.2.1")) && len(c.IPAddresses[0]) == 4 && c.IPAddresses[1].Equal(net.ParseIP("2001:db8::1"))},
+			{"extensions", len(c.Extensions) == 6},
+		} {
+			if !check.ok {
+				t.Errorf("%s: %s is wrong in\n%s", a, check.what, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+			}
+		}
+		for _, e := range c.Extensions {
+			isCritical := e.Id.Equal([]int{2, 5, 29, 19}) || e.Id.Equal([]int{2, 5, 29, 15})
+			if e.Critical != isCritical {
+				t.Errorf("%s: extension %v has critical = %v", a, e.Id, e.Critical)
+			}
+		}
+	}
+}
+
+// TestSubjectKeyID compares with crypto/x509, which uses the same method.
+func TestSubjectKeyID(t *testing.T) {
+	key := newP256(t)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, Subject: pkix.Name{CommonName: "x"}}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k := mustSubjectKey(t, key); !bytes.Equal(k.id[:], c.SubjectKeyId) {
+		t.Errorf("%x, crypto/x509 says %x", k.id, c.SubjectKeyId)
+	}
+}
+
+// TestOpenSSLVerify has openssl judge certificates of every kind of key, signed by
+// CAs of every kind of key.
+func TestOpenSSLVerify(t *testing.T) {
+	needOpenSSL(t)
+	now := time.Now()
+	dir := t.TempDir()
+	for _, a := range KeyAlgorithms() {
+		t.Run(string(a), func(t *testing.T) {
+			key := testKey(t, a)
+			issuer := newTestIssuer(t, key, now)
+			tbs, err := newTestLeaf(t, issuer, key, now).TBS(2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, dir, "ca.pem", pemOf("CERTIFICATE", issuer.Certificate().Raw))
+			writeFile(t, dir, "leaf.pem", pemOf("CERTIFICATE", mustSign(t, tbs, key).Raw))
+			for _, purpose := range []string{"sslserver", "sslclient"} {
+				openssl(t, dir, "verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.pem", "-verify_hostname", "node1", "leaf.pem")
+			}
+			openssl(t, dir, "verify", "-x509_strict", "-CAfile", "ca.pem", "-verify_ip", "2001:db8::1", "leaf.pem")
+			openssl(t, dir, "verify", "-x509_strict", "-CAfile", "ca.pem", "ca.pem")
+			text := openssl(t, dir, "x509", "-in", "leaf.pem", "-noout", "-text")
+			if !strings.Contains(text, "CA:FALSE") || !strings.Contains(text, "Issuer: CN = cluster.example.com CA 1\n") {
+				t.Errorf("openssl reads\n%s", text)
+			}
+		})
+	}
+}
+
+// TestAdoptedIssuer signs under a CA made by openssl, whose subject is encoded its
+// own way and has to come back byte for byte.
+func TestAdoptedIssuer(t *testing.T) {
+	dir := t.TempDir()
+	openssl(t, dir, "req", "-x509", "-new", "-nodes", "-newkey", "rsa:2048", "-keyout", "key.pem", "-out", "ca.pem", "-days", "30",
+		"-subj", "/C=DE/O=Example/CN=old CA", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+	block, _ := pem.Decode(readFile(t, dir, "ca.pem"))
+	ca, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ = pem.Decode(readFile(t, dir, "key.pem"))
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := NewIssuer([]*x509.Certificate{ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tbs, err := newTestLeaf(t, issuer, newP256(t), time.Now()).TBS(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := mustSign(t, tbs, key.(crypto.Signer))
+	if !bytes.Equal(cert.RawIssuer, ca.RawSubject) {
+		t.Errorf("issuer %x, CA's subject %x", cert.RawIssuer, ca.RawSubject)
+	}
+	writeFile(t, dir, "leaf.pem", pemOf("CERTIFICATE", cert.Raw))
+	openssl(t, dir, "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem", "leaf.pem")
+}
+
+func TestNewLeafRefuses(t *testing.T) {
+	leaf := fixedLeaf(t)
+	for name, make := range map[string]func() (*Leaf, error){
+		"nil issuer":    func() (*Leaf, error) { return NewLeaf(nil, leaf.names, leaf.key, leaf.validity) },
+		"zero issuer":   func() (*Leaf, error) { return NewLeaf(&Issuer{}, leaf.names, leaf.key, leaf.validity) },
+		"zero names":    func() (*Leaf, error) { return NewLeaf(leaf.issuer, Approved{}, leaf.key, leaf.validity) },
+		"nil key":       func() (*Leaf, error) { return NewLeaf(leaf.issuer, leaf.names, nil, leaf.validity) },
+		"zero key":      func() (*Leaf, error) { return NewLeaf(leaf.issuer, leaf.names, &SubjectKey{}, leaf.validity) },
+		"zero validity": func() (*Leaf, error) { return NewLeaf(leaf.issuer, leaf.names, leaf.key, Validity{}) },
+	} {
+		if l, err := make(); l != nil || err == nil || fault.KindOf(err) != fault.Internal {
+			t.Errorf("%s: %v, %v", name, l, err)
+		}
+	}
+	for _, n := range []serial.Number{0, -1, -1 << 63} {
+		if tbs, err := leaf.TBS(n); tbs != nil || err == nil {
+			t.Errorf("number %d: %v", n, err)
+		}
+	}
+}
+
+func TestSign(t *testing.T) {
+	key := newP256(t)
+	now := time.Now()
+	leaf := newTestLeaf(t, newTestIssuer(t, key, now), newP256(t), now)
+	tbs, err := leaf.TBS(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Sign(tbs, newP256(t)); fault.KindOf(err) != fault.Denied {
+		t.Errorf("another key: %v", err)
+	}
+	cert := mustSign(t, tbs, key)
+	if !bytes.Equal(cert.RawTBSCertificate, tbs.Bytes()) {
+		t.Error("signed other bytes")
+	}
+	if _, err := Sign(tbs, key); err == nil || !strings.Contains(err.Error(), "certificate 5 was signed before") {
+		t.Errorf("second time: %v", err)
+	}
+	for name, bad := range map[string]*TBS{"nil": nil, "zero": {}} {
+		if _, err := Sign(bad, key); err == nil {
+			t.Errorf("%s: signed", name)
+		}
+	}
+	if _, err := Sign(tbs, nil); err == nil {
+		t.Error("signed without a key")
+	}
+
+	// A key that breaks spends the certificate.
+	tbs, err = leaf.TBS(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Sign(tbs, brokenSigner{key}); err == nil || !errors.Is(err, errBroken) {
+		t.Errorf("broken key: %v", err)
+	}
+	if _, err := Sign(tbs, key); err == nil {
+		t.Error("signed after a failure")
+	}
+
+	if err := VerifySignature(cert.Raw, leaf.key.Public()); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("verified with another key: %v", err)
+	}
+	changed := bytes.Clone(cert.Raw)
+	changed[len(changed)-1] ^= 1
+	if err := VerifySignature(changed, key.Public()); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("verified a changed signature: %v", err)
+	}
+	if err := VerifySignature([]byte("x"), key.Public()); fault.KindOf(err) != fault.Malformed {
+		t.Errorf("verified what is no certificate: %v", err)
+	}
+}
+
+var errBroken = errors.New("the token was pulled out")
+
+type brokenSigner struct{ crypto.Signer }
+
+func (brokenSigner) Sign(_ io.Reader, _ []byte, _ crypto.SignerOpts) ([]byte, error) {
+	return nil, errBroken
+}
+
+func TestCheckTBSEveryBit(t *testing.T) {
+	leaf := fixedLeaf(t)
+	good := leaf.build(300)
+	if err := leaf.CheckTBS(good, 300); err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		for bit := range 8 {
+			bad := bytes.Clone(good)
+			bad[i] ^= 1 << bit
+			if err := leaf.CheckTBS(bad, 300); err == nil || fault.KindOf(err) != fault.Internal {
+				t.Errorf("octet %d, bit %d: %v", i, bit, err)
+			}
+		}
+		if err := leaf.CheckTBS(good[:i], 300); err == nil {
+			t.Errorf("%d of %d octets pass", i, len(good))
+		}
+	}
+	if err := leaf.CheckTBS(good, 301); err == nil {
+		t.Error("another number passes")
+	}
+	if err := leaf.CheckTBS(append(bytes.Clone(good), 0), 300); err == nil {
+		t.Error("an octet after the end passes")
+	}
+}
+
+// TestCheckTBSBuilderBugs builds what a broken builder might, each time well formed.
+func TestCheckTBSBuilderBugs(t *testing.T) {
+	leaf := fixedLeaf(t)
+	rebuild := func(change func(l *Leaf)) []byte {
+		l := *leaf
+		change(&l)
+		l.tail = l.buildTail()
+		return l.build(9)
+	}
+	otherNames, err := Policy{Find: testFind}.ApproveName("node2.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	swapIssuer := func(change func(c *x509.Certificate)) func(l *Leaf) {
+		return func(l *Leaf) {
+			ca := *l.issuer.chain[0]
+			change(&ca)
+			issuer := *l.issuer
+			issuer.chain = []*x509.Certificate{&ca}
+			l.issuer = &issuer
+		}
+	}
+	for name, bad := range map[string][]byte{
+		"names":            rebuild(func(l *Leaf) { l.names = otherNames }),
+		"one name more":    rebuild(func(l *Leaf) { l.names.dnsNames = append(l.names.DNSNames(), "node3") }),
+		"one name less":    rebuild(func(l *Leaf) { l.names.dnsNames = l.names.dnsNames[:1] }),
+		"order of names":   rebuild(func(l *Leaf) { l.names.dnsNames = []string{"Node1", "node1.example.com"} }),
+		"addresses":        rebuild(func(l *Leaf) { l.names.addresses = nil }),
+		"common name":      rebuild(func(l *Leaf) { l.names.commonName = "Node1" }),
+		"no common name":   rebuild(func(l *Leaf) { l.names.commonName = "" }),
+		"key":              rebuild(func(l *Leaf) { l.key = mustSubjectKey(t, seededKey(3)) }),
+		"RSA's key usage":  rebuild(func(l *Leaf) { l.key = &SubjectKey{key: testKey(t, RSA2048).Public(), spki: l.key.spki, id: l.key.id} }),
+		"key identifier":   rebuild(func(l *Leaf) { l.key = &SubjectKey{key: l.key.key, spki: l.key.spki} }),
+		"notBefore":        rebuild(func(l *Leaf) { l.validity.notBefore = l.validity.notBefore.Add(-time.Second) }),
+		"notAfter":         rebuild(func(l *Leaf) { l.validity.notAfter = l.validity.notAfter.Add(time.Second) }),
+		"issuer":           rebuild(swapIssuer(func(c *x509.Certificate) { c.RawSubject = commonName("other CA") })),
+		"issuer's key":     rebuild(swapIssuer(func(c *x509.Certificate) { c.SubjectKeyId = []byte{1} })),
+		"another hash":     rebuild(func(l *Leaf) { i := *l.issuer; i.algorithm = ecdsaWith(oidECDSAWithSHA256, 0); l.issuer = &i }),
+		"negative number":  leaf.build(-9),
+		"unique ID":        withExtra(leaf, tlv(0x81, []byte{0, 1})),
+		"second extension": withExtra(leaf, extensions(extension(oidKeyUsage, critical, []byte{3, 2, 7, 0x80}))),
+	} {
+		if err := leaf.CheckTBS(bad, 9); err == nil || fault.KindOf(err) != fault.Internal {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// withExtra returns leaf's bytes with a field more before the extensions.
+func withExtra(leaf *Leaf, field []byte) []byte {
+	l := *leaf
+	i := bytes.LastIndex(l.tail, []byte{0xa3, 0x81})
+	l.tail = slices.Concat(l.tail[:i], field, l.tail[i:])
+	return l.build(9)
+}
+
+// TestCheckTBSHoldsThePolicy shows that the rules are checked on the bytes even when
+// what was planned breaks them: no constructor makes such values.
+func TestCheckTBSHoldsThePolicy(t *testing.T) {
+	for name, change := range map[string]func(l *Leaf){
+		"168 hours":        func(l *Leaf) { l.validity.notAfter = l.validity.notBefore.Add(MaxLifetime + time.Second) },
+		"ends before":      func(l *Leaf) { l.validity.notAfter = l.validity.notBefore.Add(-time.Second) },
+		"before the CA":    func(l *Leaf) { l.validity.notBefore = l.issuer.notBefore.Add(-time.Second) },
+		"outlives the CA":  func(l *Leaf) { l.validity = Validity{l.issuer.notAfter.Add(-time.Hour), l.issuer.notAfter, false} },
+		"wildcard":         func(l *Leaf) { l.names.dnsNames = append(l.names.DNSNames(), "*.example.com") },
+		"homoglyph":        func(l *Leaf) { l.names.dnsNames = append(l.names.DNSNames(), "n\u043ede1") },
+		"101 names":        func(l *Leaf) { l.names.dnsNames = append(l.names.DNSNames(), make101()...) },
+		"65 characters":    func(l *Leaf) { l.names.commonName = strings.Repeat("a", 65); l.names.dnsNames[0] = l.names.commonName },
+		"common name only": func(l *Leaf) { l.names.dnsNames = l.names.dnsNames[1:] },
+	} {
+		leaf := *fixedLeaf(t)
+		leaf.names.dnsNames = leaf.names.DNSNames()
+		change(&leaf)
+		leaf.tail = leaf.buildTail()
+		if tbs, err := leaf.TBS(9); tbs != nil || err == nil || fault.KindOf(err) != fault.Internal {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func make101() []string {
+	names := make([]string, 101)
+	for i := range names {
+		names[i] = "a" + strings.Repeat("b", i%60)
+	}
+	return names
+}
+
+func FuzzCheckTBS(f *testing.F) {
+	leaf := fixedLeaf(f)
+	good := leaf.build(300)
+	f.Add(good)
+	f.Add(leaf.build(301))
+	f.Add([]byte{})
+	f.Add(withExtra(leaf, tlv(0x81, []byte{0, 1})))
+	for i := 0; i < len(good); i += 40 {
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x10
+		f.Add(bad)
+	}
+	f.Fuzz(func(t *testing.T, tbs []byte) {
+		if err := leaf.CheckTBS(tbs, 300); (err == nil) != bytes.Equal(tbs, good) {
+			t.Fatalf("CheckTBS says %v to\n%x", err, tbs)
+		}
+	})
+}
