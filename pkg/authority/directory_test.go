@@ -152,7 +152,7 @@ func TestPublishAfterACut(t *testing.T) {
 			}
 			rename(t, dir, tc.moves...)
 			for range 2 { // the second time there is nothing to do
-				if err := l.Publish(active); err != nil {
+				if err := l.Publish(active, 9); err != nil {
 					t.Fatal(err)
 				}
 				got, want := tree(t, dir), slices.Clone(tc.want)
@@ -167,6 +167,9 @@ func TestPublishAfterACut(t *testing.T) {
 			}
 			if got, _ := l.Bundle(); string(got) != string(encodeCertificates(cert)) {
 				t.Errorf("bundle.pem holds %s", got)
+			}
+			if got, err := l.Floor(); got != 9 || err != nil {
+				t.Errorf("min-serial is %v, %v", got, err)
 			}
 			if ok, err := l.Published(active); !ok || err != nil {
 				t.Errorf("Published = %v, %v", ok, err)
@@ -186,7 +189,7 @@ func TestPublishOfALostCA(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := tree(t, dir)
-	if err := l.Publish(Fingerprint{1}); !errors.Is(err, ErrNotPublished) {
+	if err := l.Publish(Fingerprint{1}, 9); !errors.Is(err, ErrNotPublished) {
 		t.Errorf("another CA is active: %v", err)
 	}
 	if after := tree(t, dir); !slices.Equal(before, after) {

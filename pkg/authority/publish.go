@@ -127,10 +127,11 @@ func isActive(dir *durable.Dir, active Fingerprint) (bool, error) {
 	return sha256.Sum256(certs[0].Raw) == active, nil
 }
 
-// Publish finishes what makes the prepared CA called active the published one.
-// Each step can be the last one of a killed process: the next call goes on there.
-// Nothing is done when everything is in its place. Error: [ErrNotPublished].
-func (l *Locked) Publish(active Fingerprint) error {
+// Publish finishes what makes the prepared CA called active the published one, with
+// a min-serial of at least floor. Each step can be the last one of a killed process:
+// the next call goes on there. Nothing is done when everything is in its place.
+// Error: [ErrNotPublished].
+func (l *Locked) Publish(active Fingerprint, floor serial.Floor) error {
 	is, err := isActive(l.dir, active)
 	if err != nil {
 		return err
@@ -143,7 +144,7 @@ func (l *Locked) Publish(active Fingerprint) error {
 	if err := l.removeNext(active); err != nil {
 		return err
 	}
-	return l.writePublic()
+	return l.writePublic(max(floor, 1))
 }
 
 func (l *Locked) publishNext(active Fingerprint) error {
@@ -240,7 +241,7 @@ func (l *Locked) removeNext(active Fingerprint) error {
 }
 
 // writePublic writes what verifiers need, when it is missing or out of date.
-func (l *Locked) writePublic() error {
+func (l *Locked) writePublic(floor serial.Floor) error {
 	chain, err := readChain(l.dir)
 	if err != nil {
 		return err
@@ -258,9 +259,9 @@ func (l *Locked) writePublic() error {
 			return err
 		}
 	}
-	found, err := l.has(floorFile)
-	if err != nil || found {
+	published, err := l.Floor()
+	if err != nil || published >= floor {
 		return err
 	}
-	return l.WriteFloor(1)
+	return l.WriteFloor(floor)
 }

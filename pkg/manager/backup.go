@@ -80,7 +80,7 @@ func (m *Manager) collect(ctx context.Context) (out []entry, active authority.Fi
 	}
 	err = m.change(ctx, Cluster, func(_ *store.Tx, l *authority.Locked, row store.Authority) error {
 		active = row.Active
-		if err := l.Publish(active); err != nil {
+		if err := l.Publish(active, row.Counter.Floor); err != nil {
 			return err
 		}
 		for _, name := range authority.Files() {

@@ -71,7 +71,7 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 		return false, err
 	}
 	if row.Active != (authority.Fingerprint{}) {
-		return false, errors.Join(locked.Publish(row.Active), ErrInitialised)
+		return false, errors.Join(locked.Publish(row.Active, row.Counter.Floor), ErrInitialised)
 	}
 	if req.Adopt {
 		return true, m.adopt(ctx, db, locked, req, contents)
@@ -221,8 +221,9 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 	if err != nil {
 		return err
 	}
-	err = db.Write(ctx, func(tx *store.Tx) error {
-		row, err := tx.Authority(req.Authority)
+	var row store.Authority
+	err = db.Write(ctx, func(tx *store.Tx) (err error) {
+		row, err = tx.Authority(req.Authority)
 		if err != nil {
 			return err
 		}
@@ -232,7 +233,7 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 	if err != nil {
 		return err
 	}
-	return l.Publish(ca.Fingerprint())
+	return l.Publish(ca.Fingerprint(), row.Counter.Floor)
 }
 
 // activate makes ca the active CA of row and, if its number is one of ours, records
@@ -274,8 +275,9 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 		return err
 	}
 	own, number := ownSerial(ca.Certificate())
-	err = db.Write(ctx, func(tx *store.Tx) error {
-		row, err := tx.Authority(req.Authority)
+	var row store.Authority
+	err = db.Write(ctx, func(tx *store.Tx) (err error) {
+		row, err = tx.Authority(req.Authority)
 		if err != nil {
 			return err
 		}
@@ -304,7 +306,7 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 	if err != nil {
 		return err
 	}
-	return l.Publish(ca.Fingerprint())
+	return l.Publish(ca.Fingerprint(), row.Counter.Floor)
 }
 
 // ownSerial returns the number of a self-signed CA certificate if it can be one of
