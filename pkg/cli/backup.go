@@ -22,7 +22,7 @@ go on working meanwhile.
 The archive holds the CA's private key: it is made readable for its owner alone,
 and belongs where such a key may lie. FILE is not overwritten. With - the archive
 is written to standard output.`,
-		Example: `  x509ctl backup /root/x509ctl.tar`,
+		Example: `  x509ctl backup x509ctl.tar`,
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.file = args[0]

@@ -32,7 +32,7 @@ Nobody knows which serial numbers were used since the backup was made. So the
 count goes on above what --at-least or --from say, or jumps by 4,294,967,296; and
 the minimum accepted serial number moves there too, because certificates may exist
 that the backup does not know, unless --keep-min-serial says that there are none.`,
-		Example: `  x509ctl restore /root/x509ctl.tar --dir /var/lib/x509ctl`,
+		Example: `  x509ctl restore x509ctl.tar`,
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.file = args[0]

@@ -41,7 +41,7 @@ unless --keep-min-serial says that there are none.`,
   x509ctl serial recover --restored --yes
 
   # another machine has a newer copy of the serial file
-  x509ctl serial recover --from /root/serial.node2 --yes`,
+  x509ctl serial recover --from serial.node2 --yes`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runSerialRecover(cmd.Context(), a, o)
