@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"time"
 
 	"x509ctl/pkg/fault"
@@ -46,12 +47,21 @@ type foundBy struct {
 	serial serial.Number
 	name   string // folded
 	role   int64
+	resume int64 // of the common name: what resumeHint returns
+}
+
+// resumeHint is what is kept of a resume key beside the common name: enough to tell
+// it from those of the same name's other certificates.
+func resumeHint(key []byte) int64 {
+	var b [4]byte
+	copy(b[:], key)
+	return int64(binary.BigEndian.Uint32(b[:]))
 }
 
 // appendFoundBy appends the names that c is found by, none twice.
 func appendFoundBy(all []foundBy, c *Certificate) []foundBy {
 	first := len(all)
-	add := func(name string, role int64) {
+	add := func(name string, role, resume int64) {
 		if name == "" {
 			return
 		}
@@ -62,13 +72,13 @@ func appendFoundBy(all []foundBy, c *Certificate) []foundBy {
 				return
 			}
 		}
-		all = append(all, foundBy{c.Serial, name, role})
+		all = append(all, foundBy{c.Serial, name, role, resume})
 	}
-	add(c.CommonName, roleName)
+	add(c.CommonName, roleName, resumeHint(c.ResumeKey))
 	for _, n := range c.Names {
-		add(n, roleName)
+		add(n, roleName, 0)
 	}
-	add(c.Holder, roleHolder)
+	add(c.Holder, roleHolder, 0)
 	return all
 }
 
@@ -82,8 +92,8 @@ var insertCertificates = insert{
 }
 
 var insertNames = insert{
-	into: `INSERT INTO certificate_names (authority, name, serial, role) VALUES `,
-	row:  `(?, ?, ?, ?)`,
+	into: `INSERT INTO certificate_names (authority, name, serial, role, resume) VALUES `,
+	row:  `(?, ?, ?, ?, ?)`,
 }
 
 // InsertCertificates records up to [MaxInsert] certificates.
@@ -108,7 +118,7 @@ func (tx *Tx) InsertCertificates(cs []Certificate) error {
 		return err
 	}
 	return insertNames.run(tx, len(names), func(args []any, i int) []any {
-		return append(args, authorities[i], names[i].name, int64(names[i].serial), names[i].role)
+		return append(args, authorities[i], names[i].name, int64(names[i].serial), names[i].role, names[i].resume)
 	})
 }
 
@@ -193,9 +203,26 @@ func (tx *Tx) CACertificate(id AuthorityID, fingerprint [32]byte) (Certificate, 
 	return c, err
 }
 
-// CertificateByResumeKey returns the certificate with the highest serial number of
-// those with that key.
+// CertificateToResume returns the certificate with the highest serial number of
+// those with that common name and resume key.
 // Errors: [fault.NotFound].
+func (tx *Tx) CertificateToResume(id AuthorityID, commonName string, key []byte) (Certificate, error) {
+	c, err := tx.certificate(`
+ WHERE authority = ? AND resume_key = ?
+   AND serial IN (SELECT serial FROM certificate_names WHERE authority = ? AND name = ? AND resume = ?)
+ ORDER BY serial DESC
+ LIMIT 1`,
+		string(id), key, string(id), profile.FoldName(commonName), resumeHint(key))
+	if err == errNoRow {
+		err = fault.Errorf(fault.NotFound, "no certificate for that request of %q", commonName)
+	}
+	return c, err
+}
+
+// CertificateByResumeKey is [Tx.CertificateToResume] without the name: it reads the
+// whole inventory.
+//
+// TODO(#2): remove, when pkg/manager gives the name.
 func (tx *Tx) CertificateByResumeKey(id AuthorityID, key []byte) (Certificate, error) {
 	c, err := tx.certificate(` WHERE authority = ? AND resume_key = ? ORDER BY serial DESC LIMIT 1`, string(id), key)
 	if err == errNoRow {

@@ -35,7 +35,7 @@ const migrationLock = 0x783530_3963746c
 type postgres struct {
 	PostgreSQL
 	wait  time.Duration // Options.Wait
-	texts sync.Map // statements by their text with question marks
+	texts sync.Map      // statements by their text with question marks
 }
 
 // OpenPostgreSQL takes a PostgreSQL database.

@@ -55,7 +55,7 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 // promises rests on SQLite's default; the pragma makes it independent of how the
 // driver was compiled.
 func dataSource(path string, busy time.Duration) string {
-	return fmt.Sprintf("file:%s?mode=rw&_busy_timeout=%d&_pragma=synchronous(FULL)",
+	return fmt.Sprintf("file:%s?mode=rw&_busy_timeout=%d&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8000)",
 		escape.Replace(path), busy.Milliseconds())
 }
 

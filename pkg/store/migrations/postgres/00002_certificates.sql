@@ -25,15 +25,16 @@ CREATE TABLE certificates (
 
 -- Counts and the search for live certificates read this index alone.
 CREATE INDEX certificates_expiry ON certificates (authority, not_after, serial, kind);
-CREATE INDEX certificates_resume ON certificates (authority, resume_key) WHERE resume_key IS NOT NULL;
 CREATE INDEX certificates_ca ON certificates (authority, fingerprint) WHERE kind = 'ca';
 
--- Every name that a certificate is found by.
+-- Every name that a certificate is found by. Resume keys have no index: theirs would
+-- be one of random values, which takes as long to keep as all else together.
 CREATE TABLE certificate_names (
     authority TEXT COLLATE "C" NOT NULL,
     name      TEXT COLLATE "C" NOT NULL, -- folded
     serial    BIGINT NOT NULL,
     role      BIGINT NOT NULL, -- 1: in the certificate; 2: its holder; 3: both
+    resume    BIGINT NOT NULL, -- of the common name: the first 32 bits of resume_key, or 0
     PRIMARY KEY (authority, name, serial)
 );
 
