@@ -12,6 +12,8 @@ import (
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/manager"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 )
 
@@ -89,7 +91,7 @@ func hints(cmd *cobra.Command, err error) []string {
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
 	}
-	return stateHints(err)
+	return append(stateHints(err), issueHints(err)...)
 }
 
 // stateHints are the hints for what is wrong with the directory.
@@ -99,12 +101,59 @@ func stateHints(err error) []string {
 		return []string{`name the directory with --dir or X509CTL_DIR, or make a CA with "x509ctl ca init"`}
 	case errors.Is(err, manager.ErrNoDatabase):
 		return []string{`bring it back with "x509ctl restore", or take the CA over with "x509ctl ca init --adopt"`}
+	case errors.Is(err, manager.ErrInitialised):
+		return []string{"with --if-missing that is no error"}
+	case errors.Is(err, manager.ErrForeignCA):
+		return []string{`bring its database back with "x509ctl restore", or take it over with --adopt`}
+	case errors.Is(err, manager.ErrRestoreOver):
+		return []string{"name an empty directory with --dir, or move this one away"}
+	case errors.Is(err, manager.ErrPassphraseNeeded), errors.Is(err, manager.ErrWrongPassphrase):
+		return []string{"name the file with the passphrase by --ca-passphrase-file"}
+	case errors.Is(err, manager.ErrKeyMismatch), errors.Is(err, manager.ErrNotPublished):
+		return []string{"put ca/cert.pem and ca/key.pem back as they were, from a backup for instance"}
+	case errors.Is(err, manager.ErrCAChanged):
+		return []string{"run the command again"}
 	case errors.Is(err, store.ErrOldSchema):
 		return []string{`bring it up to date with "x509ctl db migrate", after a backup`}
 	case errors.Is(err, store.ErrNewSchema):
 		return []string{"use the version of x509ctl that made it, or a newer one"}
 	case errors.Is(err, store.ErrBusy):
 		return []string{"try again later, or wait for longer with --wait"}
+	case errors.Is(err, store.ErrReplaced):
+		return []string{"run the command again, once nobody moves the database any more"}
+	case errors.Is(err, store.ErrDamaged):
+		return []string{`move it away and bring it back with "x509ctl restore"`}
+	}
+	return countHints(err)
+}
+
+// countHints are the hints for serial numbers and the floor.
+func countHints(err error) []string {
+	var back *serial.WentBackError
+	var damaged *manager.NumberFileError
+	var floor *serial.FloorError
+	switch {
+	case errors.As(err, &back), errors.As(err, &damaged):
+		return []string{`"x509ctl serial recover" goes on above the highest number that was ever used: --at-least or --from say which, --restored that nobody knows`}
+	case errors.As(err, &floor):
+		return []string{`the numbers are in "x509ctl serial show"; "next" puts out everything issued so far`}
+	}
+	return nil
+}
+
+// issueHints are the hints for certificates that are refused.
+func issueHints(err error) []string {
+	var lifetime *profile.LifetimeError
+	var save *saveError
+	switch {
+	case errors.As(err, &lifetime) && lifetime.Requested > lifetime.Max:
+		return []string{"ask for less with --lifetime, and renew before it is over"}
+	case errors.Is(err, profile.ErrOutlivesCA):
+		return []string{`ask for less with --lifetime; when the CA ends is in "x509ctl ca show"`}
+	case errors.Is(err, profile.ErrUnknownName):
+		return []string{`record it with "x509ctl node add", or make an exception with --allow-name`}
+	case errors.As(err, &save):
+		return []string{fmt.Sprintf(`"x509ctl cert export %v" writes the certificate again`, save.serial)}
 	}
 	return nil
 }

@@ -39,6 +39,14 @@ func (a *app) claim(path string, mode fs.FileMode) (*outfile, error) {
 	return &outfile{path: path, file: file}, nil
 }
 
+// name is the path as the user gave it, or nothing for a file that isn't wanted.
+func (o *outfile) name() string {
+	if o == nil {
+		return ""
+	}
+	return o.path
+}
+
 // isStdout says whether the result takes the place of what the command prints.
 func (o *outfile) isStdout() bool { return o.path == "-" }
 

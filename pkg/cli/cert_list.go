@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"x509ctl/pkg/manager"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+)
+
+type certListOptions struct {
+	live, expired, belowFloor bool
+	within                    time.Duration
+	name, holder, kind        string
+	serials                   serialRange
+	after                     serialValue
+	limit                     int
+	output                    output
+}
+
+func newCertListCmd(a *app) *cobra.Command {
+	var o certListOptions
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the certificates on record",
+		Long: `List the certificates on record, by serial number. Every flag that selects
+restricts the list further.
+
+However many there are, they are printed as they are read. For pages, give --limit,
+and --after with the last serial number of the page before.`,
+		Example: `  # what has to be renewed today
+  x509ctl cert list --expiring-within 24h
+
+  # everything that a node ever had, with more columns
+  x509ctl cert list --holder node1.example.com --fields +not_before,sha256
+
+  # the second page of a hundred, as CSV
+  x509ctl cert list --limit 100 --after 100 -o csv`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runCertList(cmd.Context(), a, o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.live, "live", false, "neither expired nor below the minimum accepted serial")
+	f.BoolVar(&o.expired, "expired", false, "expired")
+	f.BoolVar(&o.belowFloor, "below-min-serial", false, "below the minimum accepted serial, and not expired")
+	durationVar(f, &o.within, "expiring-within", "live, and expiring within this time")
+	f.StringVar(&o.name, "name", "", "for this `NAME` or address")
+	f.StringVar(&o.holder, "holder", "", "of the node `NAME`, or of the cluster")
+	f.StringVar(&o.kind, "kind", "node", "node, ca, or all of them")
+	f.Var(&o.serials, "serial", "with numbers in a range: A..B, A.., ..B or A")
+	f.Var(&o.after, "after", "with larger numbers")
+	f.IntVar(&o.limit, "limit", 0, "at most `N` of them (0: all)")
+	addListFlags(cmd, &o.output)
+	completeWords(cmd, "kind", "node", "ca", "all")
+	return cmd
+}
+
+func runCertList(ctx context.Context, a *app, o certListOptions) error {
+	f, err := o.filter(a.now())
+	if err != nil {
+		return err
+	}
+	svc, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := svc.Serial(ctx, manager.Cluster)
+	if err != nil {
+		return err
+	}
+	return list(a, o.output, func(yield func(certView) error) error {
+		return svc.Certificates(ctx, f, func(c manager.Certificate) error {
+			return yield(newCertView(c, f.At, s.Floor))
+		})
+	})
+}
+
+// filter is what the flags select at the moment now.
+func (o certListOptions) filter(now time.Time) (manager.CertificateFilter, error) {
+	f := manager.CertificateFilter{
+		Authority: manager.Cluster,
+		At:        now,
+		Name:      o.name,
+		Holder:    o.holder,
+		MinSerial: o.serials.from,
+		MaxSerial: o.serials.to,
+		After:     serial.Number(o.after),
+		Limit:     o.limit,
+		OmitDER:   true,
+	}
+	switch o.kind {
+	case "node", "ca":
+		f.Kind = o.kind
+	case "all":
+	default:
+		return f, usagef("invalid argument %q for --kind: one of node, ca and all is wanted", o.kind)
+	}
+	if o.limit < 0 {
+		return f, usagef("invalid argument %d for --limit: 0 or more is wanted", o.limit)
+	}
+	for status, wanted := range map[store.Status]bool{store.Live: o.live, store.Expired: o.expired, store.BelowFloor: o.belowFloor} {
+		if wanted && f.Status != "" {
+			return f, usagef("of --live, --expired and --below-min-serial only one can be given")
+		}
+		if wanted {
+			f.Status = status
+		}
+	}
+	if o.within != 0 {
+		if o.expired {
+			return f, usagef("--expired and --expiring-within exclude each other")
+		}
+		if f.Status == "" {
+			f.Status = store.Live
+		}
+		f.ExpiringBefore = now.Add(o.within)
+	}
+	return f, nil
+}
+
+// certView is a certificate as "cert list" prints it.
+type certView struct {
+	Serial     serial.Number `json:"serial"`
+	SerialHex  string        `json:"serial_hex" table:"extra"`
+	Kind       string        `json:"kind" table:"extra"`
+	CommonName string        `json:"common_name"`
+	Names      []string      `json:"names" table:"extra"`
+	NotBefore  timestamp     `json:"not_before" table:"extra"`
+	NotAfter   timestamp     `json:"not_after"`
+	State      string        `json:"state"`
+	Holder     string        `json:"holder"`
+	SHA256     string        `json:"sha256" table:"extra"`
+	SPKISHA256 string        `json:"spki_sha256" table:"extra"`
+	CASHA256   string        `json:"ca_sha256" table:"extra"` // the issuer's
+	Exceptions []string      `json:"exceptions" table:"extra"`
+	Requester  string        `json:"requester" table:"extra"`
+	Origin     string        `json:"origin" table:"extra"`
+	Created    timestamp     `json:"created" table:"extra"`
+}
+
+func newCertView(c manager.Certificate, now time.Time, floor serial.Floor) certView {
+	return certView{
+		Serial: c.Serial, SerialHex: serialHex(c.Serial), Kind: c.Kind,
+		CommonName: c.CommonName, Names: c.Names, Holder: c.Holder,
+		NotBefore: at(c.NotBefore), NotAfter: at(c.NotAfter), State: certState(c, now, floor),
+		SHA256: hex.EncodeToString(c.Fingerprint[:]), SPKISHA256: hex.EncodeToString(c.SPKIHash[:]),
+		CASHA256: hex.EncodeToString(c.CA[:]), Exceptions: c.Exceptions,
+		Requester: c.Requester, Origin: c.Origin, Created: at(c.Created),
+	}
+}
+
+// certState is what a certificate is worth: "live", "expired" or "below-min-serial".
+func certState(c manager.Certificate, now time.Time, floor serial.Floor) string {
+	switch {
+	case c.NotAfter.Unix() < now.Unix():
+		return "expired"
+	case c.Kind != "ca" && !floor.Accepts(c.Serial):
+		return "below-min-serial"
+	}
+	return "live"
+}
