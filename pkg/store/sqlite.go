@@ -166,8 +166,15 @@ func (e *sqlite) migrate(ctx context.Context) (err error) {
 
 func (e *sqlite) sort(err error) error { return sortSQLite(err) }
 
+// close closes the statements too: database/sql leaves those of a single connection
+// to its user, and SQLite keeps a file open for as long as there is one.
 func (e *sqlite) close() error {
-	return errors.Join(e.conn.Close(), e.db.Close(), e.file.close())
+	var errs []error
+	for _, st := range e.stmts {
+		errs = append(errs, st.Close())
+	}
+	clear(e.stmts)
+	return errors.Join(append(errs, e.conn.Close(), e.db.Close(), e.file.close())...)
 }
 
 // A sqliteSession is a transaction on the one connection.
