@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"strings"
 	"syscall"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 )
 
@@ -213,16 +211,16 @@ func (p *yamlPrinter) print(row reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	b, err = yaml.JSONToYAML(b)
+	start, indent := "- ", "  "
+	if p.single {
+		start, indent = "", ""
+	}
+	b, err = toYAML(b, indent)
 	if err != nil {
 		return err
 	}
 	p.n++
-	text := strings.TrimRight(string(b), "\n")
-	if !p.single {
-		text = "- " + strings.ReplaceAll(text, "\n", "\n  ")
-	}
-	_, err = io.WriteString(p.w, text+"\n")
+	_, err = fmt.Fprintf(p.w, "%s%s\n", start, b)
 	return err
 }
 
