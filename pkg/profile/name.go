@@ -16,6 +16,9 @@ const (
 	maxCommonNameLength = 64 // ub-common-name, RFC 5280, appendix A.1
 )
 
+// tooLong is said of common names.
+const tooLong = "longer than 64 characters, the most that a common name may have"
+
 // A NameError is a name that policy refuses. Reason is in words; the cause, when
 // it is one that a caller can act on, is found with errors.Is: [ErrUnknownName],
 // [ErrMixedNames], [ErrOtherHolder].

@@ -22,7 +22,7 @@
 // # Policy is checked on the bytes
 //
 // [Leaf.TBS] builds the bytes to be signed with a small builder of its own (see
-// der.go; crypto/x509 would sign and verify as well, at five times the price) and
+// der.go; crypto/x509 would sign and verify as well, at nearly three times the price) and
 // then reads them back twice: with crypto/x509, and with a strict walk that
 // compares what crypto/x509 hides. A bug in the builder ends in an error there
 // and not in a certificate.

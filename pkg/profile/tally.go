@@ -31,7 +31,7 @@ func (t *tally) add(n requestedName) error {
 		return n.refuse(flaw, nil)
 	}
 	if n.kind == kindCommonName && len(n.text) > maxCommonNameLength {
-		return n.refuse("longer than "+strconv.Itoa(maxCommonNameLength)+" characters, the most that a common name may have", nil)
+		return n.refuse(tooLong, nil)
 	}
 	h, exception, err := t.find(FoldName(n.text), n)
 	if err != nil {
