@@ -195,7 +195,7 @@ func (p Policy) ApproveName(name string) (Approved, error) {
 // allowedName returns an exception as a name to be asked for.
 func allowedName(s string) requestedName {
 	if addr, err := netip.ParseAddr(s); err == nil {
-		return requestedName{kind: kindIP, text: s, addr: addr.Unmap().WithZone("")}
+		return requestedName{kind: kindIP, text: s, addr: addr}
 	}
 	return requestedName{kind: kindDNS, text: s}
 }

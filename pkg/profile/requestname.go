@@ -267,7 +267,7 @@ func addressName(content der) requestedName {
 			flaw: "has " + strconv.Itoa(len(content)) + " octets instead of 4 or 16",
 		}
 	}
-	return requestedName{kind: kindIP, text: addr.String(), addr: addr.Unmap()}
+	return requestedName{kind: kindIP, text: addr.String(), addr: addr}
 }
 
 // otherNameText describes an OtherName: its type, and its value where it is text.

@@ -117,7 +117,7 @@ func (t *tally) holderNames() []requestedName {
 		names = append(names, requestedName{kind: kindDNS, text: a})
 	}
 	for _, a := range t.holder.Addresses {
-		names = append(names, requestedName{kind: kindIP, text: a.String(), addr: a.Unmap().WithZone("")})
+		names = append(names, requestedName{kind: kindIP, text: a.String(), addr: a})
 	}
 	return names
 }
