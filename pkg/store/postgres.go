@@ -59,8 +59,13 @@ func (e *postgres) snapshot(context.Context, string) error {
 }
 
 func (e *postgres) schema(ctx context.Context) (int64, error) {
+	return e.version(e.DB.QueryRowContext(ctx, selectVersion))
+}
+
+// version scans the answer to a query for the schema's version.
+func (e *postgres) version(r *sql.Row, more ...any) (int64, error) {
 	var have sql.NullInt64
-	err := e.DB.QueryRowContext(ctx, selectVersion).Scan(&have)
+	err := r.Scan(append([]any{&have}, more...)...)
 	if sqlState(err) == "42P01" { // undefined_table
 		return 0, nil
 	}
@@ -192,6 +197,14 @@ type postgresSession struct {
 	write bool
 }
 
+// writing is what a transaction that writes begins with, beside the version of the
+// schema. A synchronous_commit of the server's, the role's or the connection's
+// settings could be one that loses commits.
+const writing = `
+SELECT (` + selectVersion + `),
+       set_config('synchronous_commit', 'on', true),
+       set_config('lock_timeout', $1, true)`
+
 func (s *postgresSession) begin() error {
 	o := sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	if s.write {
@@ -202,13 +215,19 @@ func (s *postgresSession) begin() error {
 		return s.unreachable(err)
 	}
 	s.tx = tx
-	if !s.write {
-		return nil
+	var have int64
+	if s.write {
+		var set [2]string
+		timeout := strconv.FormatInt(max(s.wait.Milliseconds(), 1), 10)
+		have, err = s.version(tx.QueryRowContext(s.ctx, writing, timeout), &set[0], &set[1])
+	} else {
+		have, err = s.version(tx.QueryRowContext(s.ctx, selectVersion))
 	}
-	_, err = s.exec(`SELECT set_config('synchronous_commit', 'on', true), set_config('lock_timeout', ?, true)`,
-		strconv.FormatInt(max(s.wait.Milliseconds(), 1), 10))
+	if err == nil {
+		err = checkVersion(have)
+	}
 	if err != nil {
-		return errors.Join(s.sort(err), tx.Rollback())
+		return errors.Join(err, tx.Rollback())
 	}
 	return nil
 }

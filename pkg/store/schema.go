@@ -22,6 +22,14 @@ const versionTable = "schema_versions"
 
 const selectVersion = `SELECT max(version_id) FROM ` + versionTable
 
+// checkVersion returns a SchemaError unless the version is this program's.
+func checkVersion(have int64) error {
+	if have == schemaVersion {
+		return nil
+	}
+	return &SchemaError{Have: have, Want: schemaVersion}
+}
+
 // migrateTo runs the migrations up to version that db has not seen.
 func migrateTo(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string, version int64) error {
 	files, err := fs.Sub(migrations, "migrations/"+folder)

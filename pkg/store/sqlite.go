@@ -129,8 +129,10 @@ func (e *sqlite) schema(ctx context.Context) (have int64, err error) {
 		return 0, err
 	}
 	defer e.give()
-	err = e.patiently(ctx, func() error {
-		return e.conn.QueryRowContext(context.WithoutCancel(ctx), selectVersion).Scan(&have)
+	s := &sqliteSession{sqlite: e}
+	err = e.patiently(ctx, func() (err error) {
+		have, err = s.version()
+		return err
 	})
 	if sqliteCode(err) == sqliteError { // no such table
 		return 0, damaged(err)
@@ -188,22 +190,45 @@ type sqliteSession struct {
 }
 
 func (s *sqliteSession) begin(ctx context.Context) error {
-	statement := "BEGIN"
-	if s.write {
-		statement = "BEGIN IMMEDIATE"
-	}
-	err := s.patiently(ctx, func() error {
-		_, err := s.exec(statement)
+	var have int64
+	err := s.patiently(ctx, func() (err error) {
+		have, err = s.tryBegin()
 		return err
 	})
 	if err != nil {
 		return sortSQLite(err)
 	}
-	if err := s.file.check(); err != nil {
+	if err := errors.Join(s.file.check(), checkVersion(have)); err != nil {
 		_, _ = s.exec("ROLLBACK")
 		return err
 	}
 	return nil
+}
+
+// tryBegin begins the transaction, and reads, because only that fixes the state
+// which the transaction sees.
+func (s *sqliteSession) tryBegin() (version int64, err error) {
+	statement := "BEGIN"
+	if s.write {
+		statement = "BEGIN IMMEDIATE"
+	}
+	if _, err := s.exec(statement); err != nil {
+		return 0, err
+	}
+	version, err = s.version()
+	if err != nil {
+		_, _ = s.exec("ROLLBACK")
+	}
+	return version, err
+}
+
+func (s *sqliteSession) version() (have int64, err error) {
+	st, err := s.prepared(selectVersion)
+	if err != nil {
+		return 0, err
+	}
+	err = st.QueryRowContext(context.Background()).Scan(&have)
+	return have, err
 }
 
 func (s *sqliteSession) prepared(query string) (*sql.Stmt, error) {

@@ -42,6 +42,7 @@ import (
 	"database/sql"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -73,12 +74,13 @@ func (o Options) wait() time.Duration {
 type Store struct {
 	engine engine
 	wait   time.Duration
-	anyway bool // Options.AnySchema
+	close  func() error // the engine's, once
 }
 
 // An engine is one of the two databases.
 type engine interface {
-	// begin starts a transaction. Waiting for locks ends with ErrBusy.
+	// begin starts a transaction. Waiting for locks ends with ErrBusy; another
+	// schema than this program's, at that moment, is a SchemaError.
 	begin(ctx context.Context, write bool) (session, error)
 	// schema returns the version of the schema; 0 for an empty database.
 	schema(ctx context.Context) (int64, error)
@@ -105,7 +107,7 @@ type session interface {
 
 // open returns a Store on e once its schema is checked, or closes e.
 func open(ctx context.Context, e engine, o Options) (*Store, error) {
-	s := &Store{engine: e, wait: o.wait(), anyway: o.AnySchema}
+	s := &Store{engine: e, wait: o.wait(), close: sync.OnceValue(e.close)}
 	err := s.checkSchema(ctx)
 	if o.Migrate && errors.Is(err, ErrOldSchema) {
 		err = s.Migrate(ctx)
@@ -114,16 +116,16 @@ func open(ctx context.Context, e engine, o Options) (*Store, error) {
 		return s, nil
 	}
 	if err != nil {
-		return nil, errors.Join(err, e.close())
+		return nil, errors.Join(err, s.Close())
 	}
-	s.anyway = false
 	return s, nil
 }
 
 // Close closes the database, and on SQLite leaves a file that is complete by
 // itself when no other process has it open. The connections of PostgreSQL belong
-// to the caller and stay open. A Tx must not be in use.
-func (s *Store) Close() error { return s.engine.close() }
+// to the caller and stay open. No transaction may be going on. Closing again does
+// nothing.
+func (s *Store) Close() error { return s.close() }
 
 // Schema returns the version of the database's schema, 0 when it has none, and
 // the version that this program needs.
@@ -142,16 +144,15 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.engine.migrate(ctx); err != nil {
 		return err
 	}
-	s.anyway = false
 	return s.checkSchema(ctx)
 }
 
 func (s *Store) checkSchema(ctx context.Context) error {
 	have, err := s.engine.schema(ctx)
-	if err != nil || have == schemaVersion {
+	if err != nil {
 		return err
 	}
-	return &SchemaError{Have: have, Want: schemaVersion}
+	return checkVersion(have)
 }
 
 // Snapshot writes a consistent copy of an SQLite database to the new file path,
@@ -169,7 +170,8 @@ func (s *Store) Snapshot(ctx context.Context, path string) error {
 // must not call methods of the Store.
 //
 // Errors: fn's; [ErrBusy]; [ErrReplaced]; [ErrUncertain], when the transaction may
-// have happened, and may be lost again.
+// have happened, and may be lost again; [ErrOldSchema] and [ErrNewSchema], when
+// another process has changed the schema meanwhile, too.
 func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 	return s.transact(ctx, true, fn)
 }
@@ -181,11 +183,6 @@ func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) error {
-	if s.anyway {
-		if err := s.checkSchema(ctx); err != nil {
-			return err
-		}
-	}
 	err := s.attempt(ctx, write, fn)
 	if !errors.Is(err, errAgain) {
 		return err
