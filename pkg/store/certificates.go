@@ -170,8 +170,8 @@ func (c *Certificate) values(args []any) []any {
 func scanCertificate(r *sql.Rows, c *Certificate, der bool) error {
 	var authority, names, exceptions string
 	dest := [...]any{&authority, &c.Serial, &c.Kind, &c.State, (*sum)(&c.CA), &c.CommonName, &c.Holder, &names,
-		second{&c.NotBefore}, second{&c.NotAfter}, (*sum)(&c.SPKIHash), (*sum)(&c.RequestHash), &c.ResumeKey,
-		(*sum)(&c.Fingerprint), &c.Requester, &c.Origin, &exceptions, second{&c.Created}, &c.DER}
+		second{&c.NotBefore}, second{&c.NotAfter}, (*sum)(&c.SPKIHash), (*sum)(&c.RequestHash), (*blob)(&c.ResumeKey),
+		(*sum)(&c.Fingerprint), &c.Requester, &c.Origin, &exceptions, second{&c.Created}, (*blob)(&c.DER)}
 	n := len(dest)
 	if !der {
 		n--

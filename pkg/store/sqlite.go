@@ -285,16 +285,16 @@ func (s *sqliteSession) rollback() {
 // CreateSQLite makes a new, empty database at path, mode 0600: whole or not at all.
 // Errors: [fault.Exists]; [fault.NotFound] when there is no such directory.
 func CreateSQLite(ctx context.Context, path string) error {
-	data, err := newDatabase(ctx)
+	data, err := newDatabase(ctx, schemaVersion)
 	if err != nil {
 		return fmt.Errorf("making a database: %w", err)
 	}
 	return create(path, data)
 }
 
-// newDatabase returns the file of an empty database. It is made in memory, so that
-// no file has to be cleaned up after a crash.
-func newDatabase(ctx context.Context) (data []byte, err error) {
+// newDatabase returns the file of an empty database with the schema of version. It
+// is made in memory, so that no file has to be cleaned up after a crash.
+func newDatabase(ctx context.Context, version int64) (data []byte, err error) {
 	db, conn, err := connect(ctx, ":memory:")
 	if err != nil {
 		return nil, err
@@ -303,7 +303,7 @@ func newDatabase(ctx context.Context) (data []byte, err error) {
 	if err := conn.Close(); err != nil { // back to the pool, for goose
 		return nil, err
 	}
-	if err := migrateTo(ctx, db, goose.DialectSQLite3, "sqlite", schemaVersion); err != nil {
+	if err := migrateTo(ctx, db, goose.DialectSQLite3, "sqlite", version); err != nil {
 		return nil, err
 	}
 	if conn, err = db.Conn(ctx); err != nil {

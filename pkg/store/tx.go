@@ -171,6 +171,19 @@ func (s *sum) Scan(v any) error {
 	return nil
 }
 
+// A blob is bytes as a column keeps them; none are nil.
+type blob []byte
+
+// Scan implements [sql.Scanner].
+func (b *blob) Scan(v any) error {
+	data, ok := v.([]byte)
+	if !ok && v != nil {
+		return errors.New("data in the database is damaged")
+	}
+	*b = append(blob(nil), data...)
+	return nil
+}
+
 // A second is a time as a column keeps it: seconds since 1970.
 type second struct{ t *time.Time }
 

@@ -1,0 +1,31 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/pressly/goose/v3"
+)
+
+// What the tests of this package need of its inside.
+
+const SchemaVersion = schemaVersion
+
+var (
+	Migrations = migrations
+	Networks   = networks
+)
+
+// CreateSQLiteAt makes a database with an older schema.
+func CreateSQLiteAt(ctx context.Context, path string, version int64) error {
+	data, err := newDatabase(ctx, version)
+	if err != nil {
+		return err
+	}
+	return create(path, data)
+}
+
+// MigratePostgreSQLTo brings a database to an older schema.
+func MigratePostgreSQLTo(ctx context.Context, db *sql.DB, version int64) error {
+	return migrateTo(ctx, db, goose.DialectPostgres, "postgres", version)
+}
