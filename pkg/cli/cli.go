@@ -201,6 +201,7 @@ never repeat, and all below one number, the minimum accepted serial, are revoked
 			newDBStatusCmd(a))),
 		in(groupCertificates, group("cert", "Make, sign, list and judge certificates",
 			newCertGenCSRCmd(a),
+			newCertSignCSRCmd(a),
 			newCertIssueCmd(a),
 			newCertCheckKeyCmd(a),
 			newCertListCmd(a),

@@ -90,6 +90,8 @@ func hints(cmd *cobra.Command, err error) []string {
 		return []string{fmt.Sprintf("move it away, or name another file with --%s", file.flag)}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
+	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists:
+		return []string{"with --if-missing it is no error to find the same"}
 	}
 	return append(stateHints(err), issueHints(err)...)
 }
@@ -145,6 +147,7 @@ func countHints(err error) []string {
 func issueHints(err error) []string {
 	var lifetime *profile.LifetimeError
 	var save *saveError
+	var outDir *outDirError
 	switch {
 	case errors.As(err, &lifetime) && lifetime.Requested > lifetime.Max:
 		return []string{"ask for less with --lifetime, and renew before it is over"}
@@ -152,6 +155,8 @@ func issueHints(err error) []string {
 		return []string{`ask for less with --lifetime; when the CA ends is in "x509ctl ca show"`}
 	case errors.Is(err, profile.ErrUnknownName):
 		return []string{`record it with "x509ctl node add", or make an exception with --allow-name`}
+	case errors.As(err, &outDir) && fault.KindOf(err) == fault.NotFound:
+		return []string{"make it with: mkdir -p " + shellQuote(outDir.path)}
 	case errors.As(err, &save):
 		return []string{fmt.Sprintf(`"x509ctl cert export %v" writes the certificate again`, save.serial)}
 	}

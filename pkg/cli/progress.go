@@ -32,6 +32,13 @@ func (p *progress) add(n int) {
 	}
 }
 
+// clear removes the bar until the next step, so that something can be printed.
+func (p *progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
 // done removes the bar.
 func (p *progress) done() {
 	if p.bar != nil {

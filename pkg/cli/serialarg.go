@@ -29,6 +29,24 @@ func serialHex(n serial.Number) string {
 	return "0x" + strings.Repeat("0", len(digits)%2) + digits
 }
 
+// optionalSerial is a serial number in a view where there may be none: null then.
+type optionalSerial serial.Number
+
+func (n optionalSerial) String() string {
+	if n == 0 {
+		return ""
+	}
+	return serial.Number(n).String()
+}
+
+// MarshalJSON writes n as a number.
+func (n optionalSerial) MarshalJSON() ([]byte, error) {
+	if n == 0 {
+		return []byte("null"), nil
+	}
+	return []byte(n.String()), nil
+}
+
 // serialValue is a flag's serial number. Zero means that the flag was not given.
 type serialValue serial.Number
 

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// batchBar is from how many files on a batch has a progress bar.
+const batchBar = 500
+
+// startBatchProgress begins a bar for a batch that takes a while.
+func (a *app) startBatchProgress(total int, what string) *progress {
+	if total < batchBar {
+		return &progress{}
+	}
+	return a.startProgress(total, what)
+}
+
+// failures count what failed of a batch.
+type failures struct {
+	total, n int
+	first    error
+}
+
+// add counts a failure. Calls come in the order of the inputs.
+func (f *failures) add(err error) {
+	if f.n++; f.n == 1 {
+		f.first = err
+	}
+}
+
+// err is nil when nothing failed, and the failure itself when there was one input
+// only. what is the plural of an input.
+func (f *failures) err(what string) error {
+	if f.n == 0 || f.total == 1 {
+		return f.first
+	}
+	return &batchError{*f, what}
+}
+
+// A batchError is a batch of which a part failed. It is of the kind of the first
+// failure.
+type batchError struct {
+	failures
+	what string
+}
+
+func (e *batchError) Error() string {
+	return fmt.Sprintf("%d of %d %s failed, first of all: %v", e.n, e.total, e.what, e.first)
+}
+
+// Unwrap returns the first failure.
+func (e *batchError) Unwrap() error { return e.first }
+
+// complain tells of a failure that does not end the command.
+func (a *app) complain(err error) {
+	fmt.Fprintf(a.stderr, "x509ctl: error: %s\n", escape(err.Error()))
+}
+
+// parallel calls fn for 0 to n-1 in so many goroutines.
+func parallel(n, workers int, fn func(int)) {
+	if n == 1 {
+		fn(0)
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, workers) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				fn(i)
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,275 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/manager"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/trust"
+)
+
+const (
+	// signChunk is how many requests go to the manager at once: enough to make two
+	// transactions and the sync of a directory cheap, few enough to be a moment's work.
+	signChunk = 500
+	// signAhead is how many chunks are under way: while one is signed, another is
+	// read or written.
+	signAhead = 3
+	// fileWorkers is how many files are read or written at once. They wait for the
+	// disk, not for a processor.
+	fileWorkers = 8
+	// signGrace is how long what is under way may take after an interruption.
+	signGrace = 5 * time.Second
+)
+
+// A signBatch signs any number of requests in chunks. Results come in the order of
+// the requests, and no more than a few chunks are in memory.
+type signBatch struct {
+	certSignCSROptions
+	app    *app
+	svc    manager.Service
+	absDir string // outDir, absolute
+	bar    *progress
+
+	halted    atomic.Bool // what failed would fail for the requests to come as well
+	delivered int         // certificates that are where they should be
+	broken    error       // of the one file or stream for all of them
+	failures  failures
+
+	check func() (trust.Check, error) // what files that exist are judged by
+}
+
+// A signItem is one request on its way.
+type signItem struct {
+	in      input
+	holder  string // for --for
+	out     string // its file; empty: the one for all
+	request []byte
+	status  signStatus // empty until it is known
+	result  manager.SignResult
+	pem     []byte
+	err     error
+}
+
+// open reports whether the item still needs work.
+func (i *signItem) open() bool { return i.status == "" && i.err == nil }
+
+// run signs all inputs. Certificates go to w, unless each has a file of its own;
+// tell, if not nil, is called for each request. The error is the first failure in
+// the order of the inputs, or what ended the batch early.
+func (b *signBatch) run(ctx context.Context, inputs []input, w io.Writer, tell func(signView)) error {
+	if len(inputs) > signChunk && b.app.catchSignals != nil {
+		b.app.catchSignals()
+	}
+	b.failures.total = len(inputs)
+	tried := 0
+	for done := range b.start(ctx, inputs) {
+		items := <-done
+		b.bar.clear()
+		for _, item := range items {
+			b.finish(item, w, tell)
+		}
+		tried += len(items)
+		b.bar.add(len(items))
+	}
+	if tried < len(inputs) {
+		b.bar.clear()
+		b.app.note("stopped after %d of %d requests", tried, len(inputs))
+	}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case b.broken != nil:
+		return b.broken
+	}
+	return b.failures.err("requests")
+}
+
+// start works on chunks in the background, signAhead at a time, and returns their
+// results in order.
+func (b *signBatch) start(ctx context.Context, inputs []input) <-chan chan []*signItem {
+	queue := make(chan chan []*signItem, signAhead-1)
+	go func() {
+		defer close(queue)
+		for chunk := range slices.Chunk(inputs, signChunk) {
+			if ctx.Err() != nil || b.halted.Load() {
+				return
+			}
+			done := make(chan []*signItem, 1)
+			queue <- done
+			go func() { done <- b.chunk(ctx, chunk) }()
+		}
+	}()
+	return queue
+}
+
+// chunk takes requests from their files to their certificates' files. It returns
+// nothing when the batch was stopped before a serial number was spent on them.
+func (b *signBatch) chunk(ctx context.Context, inputs []input) []*signItem {
+	items := make([]*signItem, len(inputs))
+	parallel(len(items), fileWorkers, func(i int) { items[i] = b.prepare(ctx, inputs[i]) })
+	if ctx.Err() != nil || b.halted.Load() {
+		return nil
+	}
+	b.sign(ctx, items)
+	parallel(len(items), fileWorkers, func(i int) { b.deliver(items[i]) })
+	if b.absDir != "" {
+		b.syncOutDir(items)
+	}
+	return items
+}
+
+// prepare reads a request, and looks at what is where its certificate will be.
+func (b *signBatch) prepare(ctx context.Context, in input) *signItem {
+	i := &signItem{in: in, holder: b.holder, err: in.err}
+	if i.err != nil {
+		return i
+	}
+	if b.forFilename {
+		i.holder = baseName(in.path)
+	}
+	i.request, i.err = b.app.readInput(in.path, profile.MaxRequestSize)
+	if i.err == nil && b.absDir != "" {
+		i.out = filepath.Join(b.outDir, baseName(in.path)+".pem")
+		b.resume(ctx, i)
+	}
+	return i
+}
+
+// sign gets certificates for the items that are open.
+func (b *signBatch) sign(ctx context.Context, items []*signItem) {
+	open := slices.DeleteFunc(slices.Clone(items), func(i *signItem) bool { return !i.open() })
+	if len(open) == 0 {
+		return
+	}
+	req := manager.SignRequest{Authority: manager.Cluster, Allow: b.allow, Lifetime: b.lifetime}
+	for _, i := range open {
+		item := manager.SignItem{Request: i.request, For: i.holder}
+		if i.out != "" {
+			item.Destination = filepath.Join(b.absDir, filepath.Base(i.out))
+		}
+		req.Items = append(req.Items, item)
+	}
+	ctx, cancel := lingering(ctx, signGrace)
+	defer cancel()
+	results, err := b.svc.Sign(ctx, req)
+	for n, i := range open {
+		i.request = nil
+		switch {
+		case err != nil:
+			i.err = err
+		case results[n].Err != nil:
+			i.err = results[n].Err
+		default:
+			i.result = results[n]
+		}
+	}
+	if err != nil {
+		b.halted.Store(true)
+	}
+}
+
+// lingering returns a context that ends some time after ctx: what is almost on
+// record is finished rather than given up, and a wait for somebody else's lock ends.
+func lingering(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(grace, func() { cancel(context.Cause(ctx)) })
+	})
+	return late, func() { stop(); cancel(nil) }
+}
+
+// deliver writes the certificate of an item to its file.
+func (b *signBatch) deliver(i *signItem) {
+	if !i.open() {
+		return
+	}
+	i.status = signedStatus
+	if i.result.Reused {
+		i.status = exportedStatus
+	}
+	i.pem = encodeCert(i.result.Certificate.DER)
+	if i.out == "" {
+		return
+	}
+	file, err := durable.Claim(i.out, 0o644)
+	if err == nil {
+		err = file.CommitLazily(i.pem)
+	}
+	if err != nil {
+		i.err = &saveError{i.result.Certificate.Serial, err}
+		if fault.KindOf(err) != fault.Exists {
+			b.halted.Store(true)
+		}
+	}
+	i.pem = nil
+}
+
+// syncOutDir makes the names of the files written survive a power cut.
+func (b *signBatch) syncOutDir(items []*signItem) {
+	written := func(i *signItem) bool {
+		return i.err == nil && (i.status == signedStatus || i.status == exportedStatus)
+	}
+	if !slices.ContainsFunc(items, written) {
+		return
+	}
+	err := durable.SyncDir(b.absDir)
+	if err == nil {
+		return
+	}
+	b.halted.Store(true)
+	for _, i := range items {
+		if written(i) {
+			i.err = &saveError{i.result.Certificate.Serial, err}
+		}
+	}
+}
+
+// finish tells what became of an item, in the order of the inputs.
+func (b *signBatch) finish(i *signItem, w io.Writer, tell func(signView)) {
+	if i.err == nil && i.pem != nil {
+		if b.broken == nil {
+			if _, err := w.Write(i.pem); err != nil {
+				b.broken = fmt.Errorf("writing certificate %v: %w", i.result.Certificate.Serial, err)
+				b.halted.Store(true)
+			}
+		}
+		i.err = b.broken
+	}
+	name := inputName(i.in.path)
+	if i.err != nil {
+		i.status = failedStatus
+		b.failures.add(fmt.Errorf("signing %s: %w", name, i.err))
+		if tell == nil && b.failures.total > 1 {
+			b.app.complain(fmt.Errorf("signing %s: %w", name, i.err))
+		}
+	} else {
+		b.delivered++
+		if len(i.result.Ignored) > 0 {
+			b.app.note("%s: %s", name, ignoredText(i.result.Ignored))
+		}
+		if i.result.Shortened {
+			b.app.noteShortened(i.result.Certificate)
+		}
+	}
+	if tell != nil {
+		tell(newSignView(i, b.out))
+	}
+}
+
+// ignoredText says what a request did not get.
+func ignoredText(wishes []string) string {
+	if len(wishes) == 1 {
+		return wishes[0] + " was asked for and ignored"
+	}
+	return strings.Join(wishes, ", ") + " were asked for and ignored"
+}

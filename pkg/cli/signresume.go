@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/manager"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/trust"
+)
+
+// checkOutDir finds out whether files can be made in --out-dir before anything is
+// spent on them.
+func (b *signBatch) checkOutDir() error {
+	if b.outDir == "" {
+		return nil
+	}
+	var err error
+	if b.absDir, err = filepath.Abs(b.outDir); err != nil {
+		return fmt.Errorf("finding %s: %w", b.outDir, err)
+	}
+	probe, err := durable.Claim(filepath.Join(b.absDir, ".x509ctl-probe"), 0o600)
+	if err != nil {
+		return &outDirError{b.outDir, err}
+	}
+	b.check = sync.OnceValues(func() (trust.Check, error) {
+		v, err := b.svc.Verifier(context.Background(), manager.Cluster)
+		return trust.Check{Bundle: v.Bundle, Floor: v.Floor, At: b.app.now()}, err
+	})
+	return probe.Discard()
+}
+
+// An outDirError is a directory for outputs that can't be used.
+type outDirError struct {
+	path string
+	err  error
+}
+
+func (e *outDirError) Error() string { return e.err.Error() }
+func (e *outDirError) Unwrap() error { return e.err }
+
+// resume looks at the file that an item's certificate would go to. If it is a good
+// certificate for the same key, there is nothing left to do; anything else there is
+// an error.
+func (b *signBatch) resume(ctx context.Context, i *signItem) {
+	info, err := os.Lstat(i.out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = fault.Errorf(fault.Exists, "%s exists, and is not a file", i.out)
+	}
+	if err != nil {
+		i.err = err
+		return
+	}
+	data, err := durable.ReadInput(i.out, profile.MaxRequestSize)
+	var cert *x509.Certificate
+	if err == nil {
+		cert, err = trust.ParseCertificate(data)
+	}
+	if err != nil {
+		i.err = fault.Errorf(fault.Exists, "file %s exists: %w", i.out, err)
+		return
+	}
+	c, err := b.same(ctx, i, cert)
+	switch fault.KindOf(err) {
+	case fault.Exists, fault.Malformed, fault.NotFound, fault.Invalid:
+		i.err = fault.Errorf(fault.Exists, "file %s exists: %w", i.out, err)
+	default:
+		i.err = err
+	}
+	if i.err == nil {
+		i.status, i.result.Certificate = skippedStatus, c
+	}
+}
+
+// same returns the record of cert if that is what the request would get.
+func (b *signBatch) same(ctx context.Context, i *signItem, cert *x509.Certificate) (manager.Certificate, error) {
+	req, err := profile.ParseRequest(i.request)
+	if err != nil {
+		return manager.Certificate{}, err
+	}
+	if !bytes.Equal(req.RawSPKI(), cert.RawSubjectPublicKeyInfo) {
+		return manager.Certificate{}, fault.New(fault.Exists, "its certificate is for another key")
+	}
+	check, err := b.check()
+	if err != nil {
+		return manager.Certificate{}, err
+	}
+	if err := check.Verify(cert); err != nil {
+		return manager.Certificate{}, err
+	}
+	n := serial.Number(cert.SerialNumber.Int64())
+	c, err := b.svc.Certificate(ctx, manager.Cluster, n)
+	if err != nil {
+		return c, err
+	}
+	if !bytes.Equal(c.DER, cert.Raw) {
+		return c, fault.Errorf(fault.Exists, "certificate %v on record is another one", n)
+	}
+	fold := profile.FoldName
+	if i.holder != "" && fold(c.Holder) != fold(i.holder) &&
+		!slices.ContainsFunc(c.Names, func(name string) bool { return fold(name) == fold(i.holder) }) {
+		return c, fault.Errorf(fault.Exists, "its certificate is for %s, not for %s", c.Holder, i.holder)
+	}
+	return c, nil
+}
