@@ -26,18 +26,25 @@ func needRoot(t *testing.T) {
 	t.Skip("this test needs root")
 }
 
+// publicDir is a TempDir that other users can look into.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "x509ctl-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // ownedCluster is a cluster in another user's directory, made by root, with room for
 // that user's files beside it.
 func ownedCluster(t *testing.T, args ...string) (c *cluster, out string) {
 	t.Helper()
-	base, err := os.MkdirTemp("", "x509ctl-owner-") // t.TempDir is its owner's alone
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(base) })
-	if err := os.Chmod(base, 0o711); err != nil {
-		t.Fatal(err)
-	}
+	base := publicDir(t)
 	dir, out := filepath.Join(base, "state"), filepath.Join(base, "out")
 	for _, d := range []string{dir, out} {
 		if err := os.Mkdir(d, 0o711); err != nil {
@@ -68,6 +75,13 @@ func TestFilesStayTheOwners(t *testing.T) {
 	needRoot(t)
 	c, out := ownedCluster(t)
 	c.ok("cert", "issue", node1, "--key", filepath.Join(out, "key.pem"), "--cert", filepath.Join(out, "cert.pem"))
+	csr := filepath.Join(t.TempDir(), "csr.pem")
+	c.ok("cert", "gen-csr", node1, "--key", filepath.Join(t.TempDir(), "key.pem"), "--out", csr)
+	signed := c.command("cert", "sign-csr", "-", "--out", filepath.Join(out, "signed.pem"))
+	signed.Stdin = strings.NewReader(read(t, csr))
+	if printed, err := signed.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, printed)
+	}
 	c.ok("serial", "set-min", "next")
 	c.ok("serial", "recover", "--restored", "--yes")
 	c.ok("backup", filepath.Join(out, "backup.tar"))
@@ -88,13 +102,13 @@ func TestFilesStayTheOwners(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || count < 12 {
+	if err != nil || count < 13 {
 		t.Fatalf("saw %d files: %v", count, err)
 	}
 	for name, mode := range map[string]fs.FileMode{
 		"ca": 0o711, "ca/key.pem": 0o400, "ca/cert.pem": 0o644, "ca/serial": 0o644, "ca/min-serial": 0o644,
 		"ca/bundle.pem": 0o644, "x509ctl.db": 0o600,
-		"../out/key.pem": 0o600, "../out/cert.pem": 0o644, "../out/backup.tar": 0o600,
+		"../out/key.pem": 0o600, "../out/cert.pem": 0o644, "../out/signed.pem": 0o644, "../out/backup.tar": 0o600,
 	} {
 		info, err := os.Stat(c.path(name))
 		if err != nil {
