@@ -1,17 +1,17 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
 
-// batchBar is from how many files on a batch has a progress bar.
-const batchBar = 500
-
 // startBatchProgress begins a bar for a batch that takes a while.
 func (a *app) startBatchProgress(total int, what string) *progress {
-	if total < batchBar {
+	if total <= batchChunk {
 		return &progress{}
 	}
 	return a.startProgress(total, what)
@@ -56,6 +56,38 @@ func (e *batchError) Unwrap() error { return e.first }
 // complain tells of a failure that does not end the command.
 func (a *app) complain(err error) {
 	fmt.Fprintf(a.stderr, "x509ctl: error: %s\n", escape(err.Error()))
+}
+
+// batchChunk is how many files of a batch are worked on together.
+const batchChunk = 500
+
+// batchAhead is how many chunks are under way: while one waits for the disk,
+// another has the processors.
+const batchAhead = 3
+
+// inChunks works on inputs in the background, a few chunks at a time, and returns
+// their results in order. So memory doesn't depend on how many there are. When ctx
+// ends or stop says so, no further chunk is begun.
+func inChunks[T any](ctx context.Context, inputs []input, stop func() bool, work func([]input) []T) iter.Seq[[]T] {
+	queue := make(chan chan []T, batchAhead-1)
+	go func() {
+		defer close(queue)
+		for chunk := range slices.Chunk(inputs, batchChunk) {
+			if ctx.Err() != nil || stop() {
+				return
+			}
+			done := make(chan []T, 1)
+			queue <- done
+			go func() { done <- work(chunk) }()
+		}
+	}()
+	return func(yield func([]T) bool) {
+		more := true
+		for done := range queue { // to the end: what was begun is finished
+			results := <-done
+			more = more && yield(results)
+		}
+	}
 }
 
 // parallel calls fn for 0 to n-1 in so many goroutines.

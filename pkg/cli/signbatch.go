@@ -18,12 +18,6 @@ import (
 )
 
 const (
-	// signChunk is how many requests go to the manager at once: enough to make two
-	// transactions and the sync of a directory cheap, few enough to be a moment's work.
-	signChunk = 500
-	// signAhead is how many chunks are under way: while one is signed, another is
-	// read or written.
-	signAhead = 3
 	// fileWorkers is how many files are read or written at once. They wait for the
 	// disk, not for a processor.
 	fileWorkers = 8
@@ -67,13 +61,13 @@ func (i *signItem) open() bool { return i.status == "" && i.err == nil }
 // tell, if not nil, is called for each request. The error is the first failure in
 // the order of the inputs, or what ended the batch early.
 func (b *signBatch) run(ctx context.Context, inputs []input, w io.Writer, tell func(signView)) error {
-	if len(inputs) > signChunk && b.app.catchSignals != nil {
+	if len(inputs) > batchChunk && b.app.catchSignals != nil {
 		b.app.catchSignals()
 	}
 	b.failures.total = len(inputs)
 	tried := 0
-	for done := range b.start(ctx, inputs) {
-		items := <-done
+	work := func(chunk []input) []*signItem { return b.chunk(ctx, chunk) }
+	for items := range inChunks(ctx, inputs, b.halted.Load, work) {
 		b.bar.clear()
 		for _, item := range items {
 			b.finish(item, w, tell)
@@ -92,24 +86,6 @@ func (b *signBatch) run(ctx context.Context, inputs []input, w io.Writer, tell f
 		return b.broken
 	}
 	return b.failures.err("requests")
-}
-
-// start works on chunks in the background, signAhead at a time, and returns their
-// results in order.
-func (b *signBatch) start(ctx context.Context, inputs []input) <-chan chan []*signItem {
-	queue := make(chan chan []*signItem, signAhead-1)
-	go func() {
-		defer close(queue)
-		for chunk := range slices.Chunk(inputs, signChunk) {
-			if ctx.Err() != nil || b.halted.Load() {
-				return
-			}
-			done := make(chan []*signItem, 1)
-			queue <- done
-			go func() { done <- b.chunk(ctx, chunk) }()
-		}
-	}()
-	return queue
 }
 
 // chunk takes requests from their files to their certificates' files. It returns
