@@ -2,7 +2,9 @@ package profile
 
 import (
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
@@ -75,5 +77,64 @@ func benchmarkCreate(b *testing.B, ca *x509.Certificate, caKey crypto.Signer, su
 		if _, err := x509.CreateCertificate(rand.Reader, template, ca, subject, caKey); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// goRequest makes a request with crypto/x509.
+func goRequest(tb testing.TB, key crypto.Signer, template *x509.CertificateRequest) []byte {
+	tb.Helper()
+	raw, err := x509.CreateCertificateRequest(rand.Reader, template, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return raw
+}
+
+func benchmarkRequests(b *testing.B) map[string][]byte {
+	b.Helper()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	template := &x509.CertificateRequest{
+		Subject:     pkix.Name{CommonName: "node1.example.com"},
+		DNSNames:    []string{"node1.example.com", "node1"},
+		IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)},
+	}
+	return map[string][]byte{
+		"p256":    goRequest(b, newP256(b), template),
+		"rsa2048": goRequest(b, rsaKey, template),
+		"ed25519": goRequest(b, edKey, template),
+	}
+}
+
+// BenchmarkParseRequest compares with what crypto/x509 takes for parsing and
+// verifying alone.
+func BenchmarkParseRequest(b *testing.B) {
+	for name, raw := range benchmarkRequests(b) {
+		b.Run(name+"/x509ctl", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := ParseRequest(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/crypto-x509", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r, err := x509.ParseCertificateRequest(raw)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := r.CheckSignature(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

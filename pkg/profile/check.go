@@ -163,7 +163,7 @@ func (c *CA) CheckTBS(tbs []byte, n serial.Number) error {
 	if err := fields.checkTimes(v); err != nil {
 		return err
 	}
-	if cert.Subject.CommonName != name || len(cert.Subject.Names) != 1 || len(name) > maxCommonNameLength {
+	if cert.Subject.CommonName != name || len(cert.Subject.Names) != 1 {
 		return wrong("subject")
 	}
 	if !cert.IsCA || !cert.MaxPathLenZero || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {

@@ -256,12 +256,25 @@ func TestPolicyTrustsNoRecord(t *testing.T) {
 		}
 	}
 	r := requestFor(t, "node1.example.com")
-	_, err := Policy{}.ApproveRequest(r)
+	everything := Policy{Find: func(string) (Holder, bool) { return Holder{Name: "node1.example.com"}, true }}
+	_, err := everything.ApproveRequest(requestFor(t, "node1.example.com", ipName("192.0.2.1")))
+	wantRefusal(t, "record without the address", err, fault.Denied, "does not hold it")
+	_, err = Policy{}.ApproveRequest(r)
 	wantRefusal(t, "no finder", err, fault.Denied, "belongs to no node")
 	_, err = Policy{Find: testFind}.ApproveRequest(nil)
 	wantRefusal(t, "no request", err, fault.Denied, "no common name")
 	_, err = Policy{Find: testFind}.ApproveRequest(&Request{})
 	wantRefusal(t, "zero request", err, fault.Denied, "no common name")
+}
+
+// TestClusterNamedLikeNode: a record that is the cluster is no node, even where both
+// have one name.
+func TestClusterNamedLikeNode(t *testing.T) {
+	p := Policy{Find: func(key string) (Holder, bool) {
+		return Holder{Name: "x.example.com", Aliases: []string{"y.example.com"}, Cluster: key == "y.example.com"}, true
+	}}
+	_, err := p.ApproveRequest(requestFor(t, "x.example.com", dnsName("y.example.com")))
+	wantRefusal(t, "mixed", err, fault.Denied, `belongs to the cluster "x.example.com", but "x.example.com" to node "x.example.com"`)
 }
 
 func TestApprovedIsFixed(t *testing.T) {

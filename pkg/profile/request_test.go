@@ -2,18 +2,13 @@ package profile
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"math/big"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -283,152 +278,6 @@ func TestParseRequestOpenSSL(t *testing.T) {
 			}
 			if len(r.Ignored()) > 0 {
 				t.Errorf("ignored %q", r.Ignored())
-			}
-		})
-	}
-}
-
-func TestRequestIgnored(t *testing.T) {
-	dir := t.TempDir()
-	writeFile(t, dir, "req.cnf", []byte(`[req]
-prompt = no
-distinguished_name = dn
-attributes = attrs
-req_extensions = ext
-[dn]
-C = DE
-O = Example Org
-CN = node1.example.com
-emailAddress = root@example.com
-[attrs]
-challengePassword = hunter2hunter2
-unstructuredName = other.example.com
-[ext]
-basicConstraints = critical, CA:TRUE, pathlen:3
-keyUsage = critical, digitalSignature, keyEncipherment, keyCertSign, decipherOnly
-extendedKeyUsage = serverAuth, codeSigning, 1.2.3.4
-subjectAltName = DNS:node1.example.com
-subjectKeyIdentifier = hash
-nameConstraints = permitted;DNS:example.com
-1.2.3.4.5 = ASN1:NULL
-`))
-	openssl(t, dir, "req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "key.pem", "-config", "req.cnf", "-out", "req.pem")
-	r := mustParseRequest(t, readFile(t, dir, "req.pem"))
-	got := r.Ignored()
-	want := []string{
-		`subject attribute C="DE"`,
-		`subject attribute O="Example Org"`,
-		`subject attribute emailAddress="root@example.com"`,
-		"attribute challengePassword",
-		"attribute unstructuredName",
-		"CA:TRUE",
-		"pathlen:3",
-		"key usage keyEncipherment",
-		"key usage keyCertSign",
-		"key usage decipherOnly",
-		"extended key usage codeSigning",
-		"extended key usage 1.2.3.4",
-		"extension subjectKeyIdentifier",
-		"extension nameConstraints",
-		"extension 1.2.3.4.5",
-	}
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("ignored:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-	got[0] = "changed"
-	if slices.Contains(r.Ignored(), "changed") {
-		t.Error("Ignored hands out its own memory")
-	}
-	for _, wish := range r.Ignored() {
-		if strings.Contains(wish, "hunter2") {
-			t.Errorf("shows the challenge password: %s", wish)
-		}
-	}
-}
-
-func TestRequestIgnoredUnreadable(t *testing.T) {
-	junk := []byte{0x30, 0x80}
-	r := mustParseRequest(t, requestSpec{attributes: [][]byte{asking(
-		extension(oidKeyUsage, critical, junk),
-		extension(oidExtendedKeyUsage, 0, junk),
-		extension(oidBasicConstraints, critical, junk),
-		extension(oidSubjectKeyID, 0, junk),
-	)}}.build(t))
-	want := []string{"extension keyUsage", "extension extKeyUsage", "extension basicConstraints", "extension subjectKeyIdentifier"}
-	if got := r.Ignored(); !slices.Equal(got, want) {
-		t.Errorf("ignored %q", got)
-	}
-}
-
-func TestRequestIgnoresOwnKeyID(t *testing.T) {
-	key := newP256(t)
-	k, err := NewSubjectKey(&key.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ski := extension(oidSubjectKeyID, 0, tlv(tagOctetString, k.id[:]))
-	r := mustParseRequest(t, requestSpec{key: key, attributes: [][]byte{asking(ski)}}.build(t))
-	if got := r.Ignored(); len(got) > 0 {
-		t.Errorf("ignored %q, which the certificate has", got)
-	}
-}
-
-// goRequest makes a request with crypto/x509.
-func goRequest(tb testing.TB, key crypto.Signer, template *x509.CertificateRequest) []byte {
-	tb.Helper()
-	raw, err := x509.CreateCertificateRequest(rand.Reader, template, key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return raw
-}
-
-func benchmarkRequests(b *testing.B) map[string][]byte {
-	b.Helper()
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, edKey, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	template := &x509.CertificateRequest{
-		Subject:     pkix.Name{CommonName: "node1.example.com"},
-		DNSNames:    []string{"node1.example.com", "node1"},
-		IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)},
-	}
-	return map[string][]byte{
-		"p256":    goRequest(b, newP256(b), template),
-		"rsa2048": goRequest(b, rsaKey, template),
-		"ed25519": goRequest(b, edKey, template),
-	}
-}
-
-// BenchmarkParseRequest compares with what crypto/x509 takes for parsing and
-// verifying alone.
-func BenchmarkParseRequest(b *testing.B) {
-	for name, raw := range benchmarkRequests(b) {
-		b.Run(name+"/x509ctl", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := ParseRequest(raw); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(name+"/crypto-x509", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				r, err := x509.ParseCertificateRequest(raw)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := r.CheckSignature(); err != nil {
-					b.Fatal(err)
-				}
 			}
 		})
 	}

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// A tally takes the names of one certificate, one after the other, and refuses the
-// first that does not fit to the ones before.
+// A tally takes the names of one certificate, one after the other and the common name
+// first, and refuses the first that does not fit to the ones before.
 type tally struct {
 	policy     Policy
 	found      bool
@@ -139,9 +139,6 @@ func (t *tally) approve() (Approved, error) {
 	}
 	if len(t.dnsNames)+len(t.addresses) > MaxNames {
 		return Approved{}, &NameError{Reason: "the certificate would have more than " + strconv.Itoa(MaxNames) + " names"}
-	}
-	if i := slices.Index(t.dnsNames, t.commonName); i > 0 { // the common name comes first
-		t.dnsNames = slices.Concat([]string{t.commonName}, t.dnsNames[:i], t.dnsNames[i+1:])
 	}
 	return Approved{
 		commonName: t.commonName,
