@@ -205,7 +205,7 @@ func (m *Manager) countExpired(ctx context.Context, req PruneRequest) (n int, er
 
 // Schema implements Service.
 func (m *Manager) Schema(ctx context.Context) (have, want int64, err error) {
-	db, err := m.openDatabase(ctx, store.Options{Wait: m.config.Wait})
+	db, err := m.openDatabase(ctx, store.Options{Wait: m.config.Wait, AnySchema: true})
 	if err != nil {
 		return 0, 0, err
 	}
