@@ -20,8 +20,7 @@ func newCAShowCmd(a *app) *cobra.Command {
 		Use:   "show",
 		Short: "Describe the cluster's CA",
 		Long: `Describe the cluster's CA: subject, fingerprints, validity, the serial counter
-and the minimum accepted serial, and how many certificates it issued. Only
-certificates of nodes are counted.`,
+and the minimum accepted serial, and how many certificates it issued.`,
 		Example: `  # the CA's SHA-256 fingerprint, for a script
   x509ctl ca show -o json`,
 		Args: noArgs,

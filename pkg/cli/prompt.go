@@ -1,14 +1,19 @@
 package cli
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/AlecAivazis/survey/v2"
 	"github.com/AlecAivazis/survey/v2/core"
 	"github.com/AlecAivazis/survey/v2/terminal"
+	"golang.org/x/term"
 )
 
 // This file is the only one that knows survey, which is archived upstream.
@@ -91,16 +96,57 @@ func missingFlag(flag string) error {
 }
 
 func (a *app) prompt(p survey.Prompt, answer any) error {
-	core.DisableColor = a.plain()
 	in, out := a.terminalIn(), a.terminalOut()
 	if in == nil || out == nil {
 		return errors.New("asking a question: the streams are no files")
 	}
+	if kind, _ := a.lookupEnv("TERM"); kind == "" || kind == "dumb" {
+		return plainPrompt(in, out, p, answer)
+	}
+	core.DisableColor = a.plain()
 	err := survey.AskOne(p, answer, survey.WithStdio(in, out, out))
 	if errors.Is(err, terminal.InterruptErr) || errors.Is(err, io.EOF) {
 		return errInterrupted
 	}
 	return err
+}
+
+// plainPrompt asks on a terminal that only prints: survey would wait for ever for
+// such a one to tell where its cursor is.
+func plainPrompt(in, out *os.File, p survey.Prompt, answer any) error {
+	switch p := p.(type) {
+	case *survey.Input:
+		line, err := plainLine(in, out, fmt.Sprintf("%s (%s) ", p.Message, p.Default))
+		return errors.Join(err, core.WriteAnswer(answer, "", cmp.Or(line, p.Default)))
+	case *survey.Select:
+		line, err := plainLine(in, out, fmt.Sprintf("%s one of %s (%v) ", p.Message, strings.Join(p.Options, ", "), p.Default))
+		line = cmp.Or(line, fmt.Sprint(p.Default))
+		if err == nil && !slices.Contains(p.Options, line) {
+			return usagef("%q is none of %s", line, strings.Join(p.Options, ", "))
+		}
+		return errors.Join(err, core.WriteAnswer(answer, "", core.OptionAnswer{Value: line}))
+	case *survey.Confirm:
+		line, err := plainLine(in, out, p.Message+" (y/N) ")
+		yes := strings.HasPrefix(strings.ToLower(line), "y")
+		return errors.Join(err, core.WriteAnswer(answer, "", yes))
+	case *survey.Password:
+		fmt.Fprint(out, p.Message+" ")
+		secret, err := term.ReadPassword(int(in.Fd()))
+		fmt.Fprintln(out)
+		return errors.Join(err, core.WriteAnswer(answer, "", string(secret)))
+	}
+	return fmt.Errorf("asking a question: no plain form of %T", p)
+}
+
+// plainLine asks and reads one line. Without any, as at the end of a terminal's
+// input, the user wants to stop.
+func plainLine(in io.Reader, out io.Writer, question string) (string, error) {
+	fmt.Fprint(out, question)
+	line, err := bufio.NewReaderSize(in, 4096).ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		return "", errInterrupted
+	}
+	return strings.TrimSpace(line), err
 }
 
 func (a *app) terminalIn() *os.File {

@@ -63,6 +63,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv(clockVariable, scriptStart.Format(time.RFC3339))
 			env.Setenv("TZ", "UTC")
+			env.Setenv("TERM", "dumb") // testscript's terminal only prints
 			env.Setenv("X509CTL_DIR", env.WorkDir+"/ca")
 			return nil
 		},

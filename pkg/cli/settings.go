@@ -240,17 +240,20 @@ func refuseAliases(b []byte) error {
 func describeSettings() string {
 	var b strings.Builder
 	for _, d := range settingDefs(&settings{}) {
-		where := d.env
+		var from []string
 		if d.flag != "" {
-			where = "--" + d.flag + ", " + d.env
+			from = append(from, "--"+d.flag)
+		}
+		if d.env != "" {
+			from = append(from, d.env)
 		}
 		if !d.file {
-			where += ", not in the file"
+			from = append(from, "not in the file")
 		}
-		if where != "" {
-			where = " (" + strings.TrimPrefix(where, ", ") + ")"
+		fmt.Fprintf(&b, "    %-20s %s\n", d.name, d.help)
+		if len(from) > 0 {
+			fmt.Fprintf(&b, "    %-20s (%s)\n", "", strings.Join(from, ", "))
 		}
-		fmt.Fprintf(&b, "    %-20s %s%s\n", d.name, d.help, where)
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

@@ -54,8 +54,7 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// relative says how far t is from now, in its one or two largest units: "in 5h",
-// "3d ago".
+// relative says how far t is from now, in its largest unit: "in 5h", "3d ago".
 func relative(t, now time.Time) string {
 	d := t.Sub(now)
 	switch {
@@ -67,9 +66,8 @@ func relative(t, now time.Time) string {
 	return roughly(-d) + " ago"
 }
 
-// roughly rounds d down to what a person wants to know of it.
+// roughly is what a person wants to know of d.
 func roughly(d time.Duration) string {
-	const day = 24 * time.Hour
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", d/time.Second)
@@ -77,8 +75,8 @@ func roughly(d time.Duration) string {
 		return fmt.Sprintf("%dm", d/time.Minute)
 	case d < day:
 		return fmt.Sprintf("%dh", d/time.Hour)
-	case d < 2*365*day:
+	case d < 2*year:
 		return fmt.Sprintf("%dd", d/day)
 	}
-	return fmt.Sprintf("%dy", d/(365*day))
+	return fmt.Sprintf("%dy", (d+year/2)/year) // the nearest: five years less five minutes are 5y
 }
