@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestInterrupted stops a command that waits for its input.
+func TestInterrupted(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		var stderr bytes.Buffer
+		cmd := exec.Command(filepath.Join(filepath.SplitList(os.Getenv("PATH"))[0], "x509ctl"), "cert", "check-key", "-", "/dev/null")
+		cmd.Env = append(os.Environ(), clockVariable+"=real")
+		cmd.Stdin, cmd.Stderr = r, &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Close()
+		time.Sleep(10 * signalDelay)
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != exitInterrupted || stderr.String() != "x509ctl: error: interrupted\n" {
+			t.Errorf("%v: exit status %d, %q", sig, got, &stderr)
+		}
+	}
+}
+
+// TestInterruptibleReader gives up a read, and hands on what others bring.
+func TestInterruptibleReader(t *testing.T) {
+	r, w := io.Pipe()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	in := &interruptibleReader{ctx, r}
+	go func() { _, _ = w.Write([]byte("abc")) }()
+	b := make([]byte, 10)
+	if n, err := in.Read(b); n != 3 || err != nil || string(b[:n]) != "abc" {
+		t.Errorf("%q, %v", b[:n], err)
+	}
+	time.AfterFunc(10*time.Millisecond, func() { cancel(errInterrupted) })
+	if n, err := in.Read(b); n != 0 || err != errInterrupted { //nolint:errorlint // the sentinel itself
+		t.Errorf("%d, %v", n, err)
+	}
+}
