@@ -186,11 +186,7 @@ func (m *Manager) restoreDatabase(ctx context.Context, path string, req RecoverR
 	if err := errors.Join(err, db.Close()); err != nil {
 		return out, err
 	}
-	final := filepath.Join(m.config.Dir, databaseFile)
-	if err := os.Link(path, final); err != nil {
-		return out, fmt.Errorf("naming the database: %w", err)
-	}
-	return out, durable.SyncDir(m.config.Dir)
+	return out, store.PlaceSQLite(path, filepath.Join(m.config.Dir, databaseFile))
 }
 
 // restoreFiles makes the files of a backup, those of an earlier try counted as made.
