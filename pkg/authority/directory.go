@@ -8,7 +8,8 @@
 //	serial      0644  the highest serial number ever reserved, decimal
 //	min-serial  0644  the smallest one still accepted, decimal
 //	bundle.pem  0644  what verifiers trust
-//	lock              taken for every change; never renamed or removed
+//	lock        0644  taken for every change; never renamed or removed. In it, how
+//	                  far the store had counted when it last changed
 //	next/       0700  a CA that is not active yet
 //	old/<serial>/     predecessors
 //
@@ -28,7 +29,6 @@ package authority
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"x509ctl/pkg/durable"
@@ -119,7 +119,8 @@ func (d *Directory) Contents() (c Contents, err error) {
 // A Locked is a directory that nobody else changes. All changes are its methods.
 type Locked struct {
 	*Directory
-	lock *durable.Lock
+	lock      *durable.Lock
+	announced serial.Mark
 }
 
 // Lock takes the authority's lock, waiting until ctx ends, and sweeps what killed
@@ -132,77 +133,8 @@ func (d *Directory) Lock(ctx context.Context) (*Locked, error) {
 	if err := d.dir.Sweep(); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
-	return &Locked{d, lock}, nil
+	return &Locked{Directory: d, lock: lock}, nil
 }
 
 // Unlock releases the lock. A second call does nothing.
 func (l *Locked) Unlock() error { return l.lock.Unlock() }
-
-// Seen reads what the directory knows of the counter and the floor. Its Timeline
-// is the store's to fill in; machine is this machine's id.
-func (d *Directory) Seen(machine string) (serial.Seen, error) {
-	var s serial.Seen
-	n, st, err := d.number(serialFile)
-	if err != nil {
-		return s, err
-	}
-	if n != 0 {
-		s.Exists, s.Serial = true, n
-		s.File = serial.File{Machine: machine, Inode: st.Inode, Birth: st.Birth}
-	}
-	floor, _, err := d.number(floorFile)
-	s.Floor = serial.Floor(floor)
-	return s, err
-}
-
-// Floor reads min-serial: the smallest accepted number. No file is the zero Floor,
-// which accepts all.
-func (d *Directory) Floor() (serial.Floor, error) {
-	n, _, err := d.number(floorFile)
-	return serial.Floor(n), err
-}
-
-// number reads a file with one number; a missing one holds 0.
-func (d *Directory) number(name string) (serial.Number, durable.Stat, error) {
-	b, st, err := d.dir.ReadFile(name, 64, durable.Guarded)
-	if fault.KindOf(err) == fault.NotFound {
-		return 0, st, nil
-	}
-	if err != nil {
-		return 0, st, err
-	}
-	n, err := serial.ParseFile(b)
-	if err != nil {
-		return 0, st, &NumberFileError{Path: filepath.Join(d.dir.Path(), name), Err: err}
-	}
-	return n, st, nil
-}
-
-// A NumberFileError is a serial or min-serial file without a number in it: it may
-// have lost its content to a full disk, and what it held can't be guessed.
-type NumberFileError struct {
-	Path string
-	Err  error
-}
-
-func (e *NumberFileError) Error() string { return fmt.Sprintf("reading %s: %v", e.Path, e.Err) }
-func (e *NumberFileError) Unwrap() error { return e.Err }
-
-// FaultKind makes the error [fault.Unavailable]: the count can't go on.
-func (e *NumberFileError) FaultKind() fault.Kind { return fault.Unavailable }
-
-// WriteSerial makes n the highest reserved number, durably, and returns the
-// identity of the file that says so.
-func (l *Locked) WriteSerial(n serial.Number, machine string) (serial.File, error) {
-	st, err := l.dir.Replace(serialFile, 0o644, n.FileContent())
-	if err != nil {
-		return serial.File{}, err
-	}
-	return serial.File{Machine: machine, Inode: st.Inode, Birth: st.Birth}, nil
-}
-
-// WriteFloor makes f the smallest accepted number, durably.
-func (l *Locked) WriteFloor(f serial.Floor) error {
-	_, err := l.dir.Replace(floorFile, 0o644, serial.Number(max(f, 1)).FileContent())
-	return err
-}

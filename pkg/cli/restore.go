@@ -29,9 +29,10 @@ func newRestoreCmd(a *app) *cobra.Command {
 holds no CA yet. With - the archive is read from standard input.
 
 Nobody knows which serial numbers were used since the backup was made. So the
-count goes on above what --at-least or --from say, or jumps by 4,294,967,296; and
-the minimum accepted serial number moves there too, because certificates may exist
-that the backup does not know, unless --keep-min-serial says that there are none.`,
+count goes on above what --at-least or --from say, or jumps to where the clock is,
+as "x509ctl serial recover --restored" does; and the minimum accepted serial number
+moves there too, because certificates may exist that the backup does not know,
+unless --keep-min-serial says that there are none.`,
 		Example: `  x509ctl restore x509ctl.tar`,
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

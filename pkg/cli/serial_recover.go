@@ -32,7 +32,9 @@ machine, a lost or damaged serial file.
 Say what is known of the highest serial number that was ever used: --at-least
 gives it, --from reads it from other copies of the serial file (of the master
 candidates, for instance). The largest of these and of what is in the directory is
-taken. With --restored nobody knows, and the count jumps by 4,294,967,296.
+taken. With --restored nobody knows, and the count jumps to where the clock is:
+1,024 numbers for each millisecond since 1970, more than any count comes to. So it
+never meets numbers that were used before, however often one state is restored.
 
 Certificates may exist that the database does not know. So the minimum accepted
 serial number moves past all of them, and all certificates have to be issued anew,
@@ -50,7 +52,7 @@ unless --keep-min-serial says that there are none.`,
 	f := cmd.Flags()
 	f.StringVar(&o.atLeast, "at-least", "", "`NUMBER` that was used at most")
 	f.StringArrayVar(&o.from, "from", nil, "`FILE` with a serial number, a copy of the serial file; may be given again")
-	f.BoolVar(&o.restored, "restored", false, "nobody knows: jump by 4,294,967,296")
+	f.BoolVar(&o.restored, "restored", false, "nobody knows: jump to where the clock is")
 	f.BoolVar(&o.keepMin, "keep-min-serial", false, "no certificate exists that the database does not know")
 	addYesFlag(cmd, &o.yes)
 	addOutputFlag(cmd, &o.output)

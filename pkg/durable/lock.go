@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -63,6 +64,32 @@ func wait(ctx context.Context, f *os.File, path string) (*Lock, error) {
 		}
 		return nil, fmt.Errorf("waiting for %s: %w", path, context.Cause(ctx))
 	}
+}
+
+// maxNote is how long a note is at most, in bytes.
+const maxNote = 64
+
+// Note returns what the holder of the lock noted last in its file. It is not synced, so
+// that after a power cut an older note may be there, or none.
+func (l *Lock) Note() ([]byte, error) {
+	b := make([]byte, maxNote)
+	n, err := l.f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading %s: %w", l.f.Name(), cause(err))
+	}
+	return b[:n], nil
+}
+
+// SetNote notes b, at most 64 bytes, in the place of the first bytes of the note that
+// is there: notes of one kind have one length.
+func (l *Lock) SetNote(b []byte) error {
+	if len(b) > maxNote {
+		return fault.New(fault.Internal, "a note is too long")
+	}
+	if _, err := l.f.WriteAt(b, 0); err != nil {
+		return fmt.Errorf("writing to %s: %w", l.f.Name(), cause(err))
+	}
+	return nil
 }
 
 // Unlock releases l. A second call does nothing.

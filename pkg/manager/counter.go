@@ -2,7 +2,6 @@ package manager
 
 import (
 	"context"
-	"errors"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/fault"
@@ -10,8 +9,14 @@ import (
 	"x509ctl/pkg/store"
 )
 
+// A records is where the counter is known besides its row: an authority's directory,
+// locked where the row is held against it.
+type records interface {
+	Seen(machine string) (serial.Seen, error)
+}
+
 // seen gathers what is known of the counter outside its row.
-func (m *Manager) seen(tx *store.Tx, d *authority.Directory) (serial.Seen, error) {
+func (m *Manager) seen(tx *store.Tx, d records) (serial.Seen, error) {
 	s, err := d.Seen(m.config.MachineID)
 	if err != nil {
 		return s, err
@@ -23,11 +28,11 @@ func (m *Manager) seen(tx *store.Tx, d *authority.Directory) (serial.Seen, error
 // reserve takes n numbers: the files first, then the row, which counts once the
 // caller's transaction is committed.
 func (m *Manager) reserve(tx *store.Tx, l *authority.Locked, row *store.Authority, n int) (serial.Block, error) {
-	s, err := m.seen(tx, l.Directory)
+	s, err := m.seen(tx, l)
 	if err != nil {
 		return serial.Block{}, err
 	}
-	block, counter, err := serial.Reserve(row.Counter, s, n)
+	block, counter, err := serial.Reserve(row.Counter, s, n, m.now())
 	if err != nil {
 		return serial.Block{}, err
 	}
@@ -88,7 +93,7 @@ func (m *Manager) SetMinSerial(ctx context.Context, req SetMinRequest) (SetMinRe
 	}
 	var out SetMinResult
 	err := m.change(ctx, req.Authority, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
-		s, err := m.seen(tx, l.Directory)
+		s, err := m.seen(tx, l)
 		if err != nil {
 			return err
 		}
@@ -104,7 +109,7 @@ func (m *Manager) SetMinSerial(ctx context.Context, req SetMinRequest) (SetMinRe
 				return err
 			}
 		}
-		if err := tx.SetCounter(req.Authority, counter); err != nil {
+		if err := setCounter(tx, l, req.Authority, counter); err != nil {
 			return err
 		}
 		return tx.Audit(m.audit("set-min-serial", out.After.String(), done, "was "+out.Before.String()))
@@ -165,11 +170,11 @@ func (m *Manager) dryRunMinSerial(ctx context.Context, req SetMinRequest) (SetMi
 func (m *Manager) RecoverSerial(ctx context.Context, req RecoverRequest) (Serial, error) {
 	var out Serial
 	err := m.change(ctx, req.Authority, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
-		s, err := m.seenForRecovery(tx, l)
+		s, err := m.salvage(tx, l)
 		if err != nil {
 			return err
 		}
-		counter, err := serial.Recover(row.Counter, s, req.AtLeast, req.KeepFloor)
+		counter, err := serial.Recover(row.Counter, s, req.AtLeast, req.KeepFloor, m.now())
 		if err != nil {
 			return err
 		}
@@ -177,7 +182,7 @@ func (m *Manager) RecoverSerial(ctx context.Context, req RecoverRequest) (Serial
 			return err
 		}
 		out = describe(counter, serial.Seen{})
-		if err := tx.SetCounter(req.Authority, counter); err != nil {
+		if err := setCounter(tx, l, req.Authority, counter); err != nil {
 			return err
 		}
 		return tx.Audit(m.audit("recover-serial", out.Reserved.String(), done, "min-serial "+out.Floor.String()))
@@ -185,15 +190,14 @@ func (m *Manager) RecoverSerial(ctx context.Context, req RecoverRequest) (Serial
 	return out, err
 }
 
-// seenForRecovery is seen, but a file without a number in it counts as missing:
-// the operator vouches for the count, and it jumps otherwise.
-func (m *Manager) seenForRecovery(tx *store.Tx, l *authority.Locked) (serial.Seen, error) {
-	s, err := m.seen(tx, l.Directory)
-	var damaged *authority.NumberFileError
-	if errors.As(err, &damaged) {
-		s = serial.Seen{}
-		s.Timeline, err = tx.Timeline()
+// salvage is seen, but a file without a number in it counts as missing: the operator
+// vouches for the count, and it jumps otherwise.
+func (m *Manager) salvage(tx *store.Tx, l *authority.Locked) (serial.Seen, error) {
+	s, err := l.Salvage(m.config.MachineID)
+	if err != nil {
+		return s, err
 	}
+	s.Timeline, err = tx.Timeline()
 	return s, err
 }
 

@@ -74,7 +74,7 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 		return false, errors.Join(locked.Publish(row.Active, row.Counter.Floor), ErrInitialised)
 	}
 	if req.Adopt {
-		return true, m.adopt(ctx, db, locked, req, contents)
+		return true, m.adopt(ctx, db, locked, req)
 	}
 	if contents.Key {
 		return false, ErrForeignCA
@@ -199,7 +199,7 @@ func (m *Manager) initRow(ctx context.Context, db *store.Store, req InitRequest)
 // and a floor, it goes on above both.
 func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest) error {
 	var number serial.Number
-	err := db.Write(ctx, func(tx *store.Tx) error {
+	err := write(ctx, db, l, func(tx *store.Tx) error {
 		row, err := tx.Authority(req.Authority)
 		if err != nil {
 			return err
@@ -209,7 +209,7 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 			return err
 		}
 		number = block.First
-		return tx.SetCounter(req.Authority, row.Counter)
+		return setCounter(tx, l, req.Authority, row.Counter)
 	})
 	if err != nil {
 		return err
@@ -222,13 +222,13 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 		return err
 	}
 	var row store.Authority
-	err = db.Write(ctx, func(tx *store.Tx) (err error) {
+	err = write(ctx, db, l, func(tx *store.Tx) (err error) {
 		row, err = tx.Authority(req.Authority)
 		if err != nil {
 			return err
 		}
 		row.Counter.Last = number
-		return m.activate(tx, row, ca, true, "init")
+		return m.activate(tx, l, row, ca, true, "init")
 	})
 	if err != nil {
 		return err
@@ -238,8 +238,9 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 
 // activate makes ca the active CA of row and, if its number is one of ours, records
 // it in the inventory.
-func (m *Manager) activate(tx *store.Tx, row store.Authority, ca *authority.Authority, ours bool, action string) error {
+func (m *Manager) activate(tx *store.Tx, l *authority.Locked, row store.Authority, ca *authority.Authority, ours bool, action string) error {
 	row.Active = ca.Fingerprint()
+	l.Announce(row.Counter.Mark())
 	if err := tx.PutAuthority(row); err != nil {
 		return err
 	}
@@ -264,9 +265,9 @@ func (m *Manager) caRecord(id AuthorityID, cert *x509.Certificate) Certificate {
 }
 
 // adopt takes over the CA whose files are in place. Nobody can tell from them what
-// was issued: the count goes on above the serial file, or jumps where there is
-// none, and the floor moves past everything that is not in the new database.
-func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest, c authority.Contents) error {
+// was issued: a serial file may be as old as a lost database. So the count jumps, and the
+// floor moves past everything that is not in the new database.
+func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest) error {
 	ca, err := l.Load(m.config.Passphrase)
 	if fault.KindOf(err) == fault.NotFound {
 		return ErrNothingToAdopt
@@ -276,32 +277,28 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 	}
 	own, number := ownSerial(ca.Certificate())
 	var row store.Authority
-	err = db.Write(ctx, func(tx *store.Tx) (err error) {
+	err = write(ctx, db, l, func(tx *store.Tx) (err error) {
 		row, err = tx.Authority(req.Authority)
 		if err != nil {
 			return err
 		}
-		s, err := m.seen(tx, l.Directory)
+		s, err := m.salvage(tx, l)
 		if err != nil {
 			return err
 		}
-		known := s.Serial // 0, without a file: nobody knows
-		switch {
-		case own && c.Serial:
-			known = max(known, number)
-		case own:
-			known = number + serial.Jump
+		counter := row.Counter
+		if own {
+			counter.Last = max(counter.Last, number)
 		}
-		counter, err := serial.Recover(row.Counter, s, known, req.KeepFloor)
-		if err != nil {
+		if counter, err = serial.Recover(counter, s, 0, req.KeepFloor, m.now()); err != nil {
 			return err
 		}
-		counter.Last = max(counter.Reserved, counter.Last)
+		counter.Last = counter.Reserved
 		if err := m.writeCounter(l, s, &counter); err != nil {
 			return err
 		}
 		row.Counter = counter
-		return m.activate(tx, row, ca, own && number <= counter.Reserved, "adopt")
+		return m.activate(tx, l, row, ca, own, "adopt")
 	})
 	if err != nil {
 		return err

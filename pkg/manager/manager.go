@@ -11,6 +11,7 @@ import (
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 )
 
@@ -274,7 +275,7 @@ func (m *Manager) change(ctx context.Context, id AuthorityID, fn func(*store.Tx,
 	if err != nil {
 		return err
 	}
-	err = db.Write(ctx, func(tx *store.Tx) error {
+	err = write(ctx, db, locked, func(tx *store.Tx) error {
 		row, err := tx.Authority(id)
 		if err != nil {
 			return notInitialised(err)
@@ -282,6 +283,21 @@ func (m *Manager) change(ctx context.Context, id AuthorityID, fn func(*store.Tx,
 		return fn(tx, locked, row)
 	})
 	return errors.Join(err, locked.Unlock())
+}
+
+// write runs fn in a write transaction and then notes the counter that it set, beside
+// the database.
+func write(ctx context.Context, db *store.Store, l *authority.Locked, fn func(*store.Tx) error) error {
+	if err := db.Write(ctx, fn); err != nil {
+		return err
+	}
+	return l.WriteMark()
+}
+
+// setCounter sets a counter in the caller's transaction, which is one of [write].
+func setCounter(tx *store.Tx, l *authority.Locked, id AuthorityID, r serial.Row) error {
+	l.Announce(r.Mark())
+	return tx.SetCounter(id, r)
 }
 
 // read runs fn in a read transaction of the store.

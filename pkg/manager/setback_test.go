@@ -23,7 +23,9 @@ type history struct {
 
 func newHistory(t *testing.T) *history {
 	h := &history{newWorld(t), map[string]string{}}
-	h.init()
+	if err := h.init().Close(); err != nil {
+		t.Fatal(err)
+	}
 	return h
 }
 

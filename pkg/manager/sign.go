@@ -214,7 +214,7 @@ func (m *Manager) signOne(ctx context.Context, t terms, ca *authority.Authority,
 				return err
 			}
 		}
-		return m.record(tx, &row, []*job{j})
+		return m.record(tx, l, &row, []*job{j})
 	})
 }
 
@@ -315,7 +315,7 @@ func (m *Manager) reserveFor(ctx context.Context, t terms, ca *authority.Authori
 		if err != nil {
 			return err
 		}
-		return tx.SetCounter(t.id, row.Counter)
+		return setCounter(tx, l, t.id, row.Counter)
 	})
 	if err != nil || m.config.SerialHook == nil {
 		return block, err
@@ -363,6 +363,9 @@ func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authorit
 		if err := m.checkActive(row, ca); err != nil {
 			return ErrCAChanged
 		}
+		if err := checkReserved(row.Counter, jobs); err != nil {
+			return err
+		}
 		floor, err := l.Floor()
 		if err != nil {
 			return err
@@ -381,8 +384,19 @@ func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authorit
 		if err := failed(); err != nil {
 			return err
 		}
-		return m.record(tx, &row, jobs)
+		return m.record(tx, l, &row, jobs)
 	})
+}
+
+// checkReserved refuses a row that does not know the numbers which were reserved in
+// it: an older database took its place.
+func checkReserved(r serial.Row, jobs []*job) error {
+	for _, j := range jobs {
+		if n := j.result.Certificate.Serial; j.open() && n > r.Reserved {
+			return &serial.WentBackError{Reason: fmt.Sprintf("%v was reserved, and the database counts to %v", n, r.Reserved)}
+		}
+	}
+	return nil
 }
 
 // checkAgain refuses a signed certificate that the floor or, when find is given, a
@@ -406,7 +420,7 @@ func (j *job) checkAgain(floor serial.Floor, find profile.Finder) {
 
 // record puts certificates into the inventory, and every answer into the audit
 // table. The caller's transaction makes both true at once.
-func (m *Manager) record(tx *store.Tx, row *store.Authority, jobs []*job) error {
+func (m *Manager) record(tx *store.Tx, l *authority.Locked, row *store.Authority, jobs []*job) error {
 	var certs []Certificate
 	var entries []store.AuditEntry
 	for _, j := range jobs {
@@ -424,7 +438,7 @@ func (m *Manager) record(tx *store.Tx, row *store.Authority, jobs []*job) error 
 		if err := tx.InsertCertificates(certs); err != nil {
 			return err
 		}
-		if err := tx.SetCounter(row.ID, row.Counter); err != nil {
+		if err := setCounter(tx, l, row.ID, row.Counter); err != nil {
 			return err
 		}
 	}

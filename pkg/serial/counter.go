@@ -2,14 +2,39 @@ package serial
 
 import (
 	"fmt"
+	"time"
 
 	"x509ctl/pkg/fault"
 )
 
-// Jump is how far the counter moves on when nobody can say how many numbers were
-// used since the state at hand was current: 2^32. At ten thousand certificates a
-// second that is five days' work, and 2^31 such jumps fit below [Max].
+// Jump is 2^32: how far the counter moves on when nobody can say how many numbers
+// were used since the state at hand was current, and the clock is of no use. At ten
+// thousand certificates a second that is five days' work.
+//
+// Mostly the clock is of use. The same state may be brought back more than once, and
+// what was used after the first time is as unknown as the rest. So the count goes on
+// where the clock says, 1024 numbers for each millisecond since 1970. Nobody gets
+// there by counting; and whatever descendant of that state was used before, its
+// numbers are lower, as long as clocks go forward and a million certificates take
+// longer than a second. A clock whose number is not above the count is wrong: then
+// Jump and that number are added. Numbers have 16 digits after a jump, which programs
+// that read JSON's numbers as floating point take without loss, until 2248.
 const Jump Number = 1 << 32
+
+// slot is how many numbers a jump has for a millisecond.
+const slot = 1024
+
+// jump returns where the count goes on after high. Error: [ErrExhausted].
+func jump(high Number, now time.Time) (Number, error) {
+	to := slot * Number(min(max(0, now.UnixMilli()), int64(Max/slot/2)))
+	if to > high {
+		return to, nil
+	}
+	if high > Max-Jump-to-1 {
+		return 0, ErrExhausted
+	}
+	return high + Jump + to, nil
+}
 
 // A File identifies the serial file as it was last written. A missing file is the
 // zero File.
@@ -28,6 +53,13 @@ type Row struct {
 	Timeline uint32 // PostgreSQL's timeline when the row was written; 0 on SQLite
 }
 
+// A Mark is the row's count as the last process to commit it noted outside the
+// database, where it does not go back together with it. The zero Mark says nothing.
+type Mark struct{ Reserved, Last Number }
+
+// Mark returns what is noted of r once it is committed.
+func (r Row) Mark() Mark { return Mark{r.Reserved, r.Last} }
+
 // Seen is what a caller found outside the row: in the authority's directory, and
 // of the database.
 type Seen struct {
@@ -35,6 +67,7 @@ type Seen struct {
 	Serial   Number // its content; 0 without one
 	File     File   // its identity; the zero File without one
 	Floor    Floor  // content of min-serial; 0 without one
+	Mark     Mark   // the zero Mark without one, and when nobody else was kept from committing
 	Timeline uint32 // the database's timeline now; 0 on SQLite
 }
 
@@ -59,14 +92,19 @@ func (e *WentBackError) FaultKind() fault.Kind { return fault.Unavailable }
 // check compares the row with the file that stands beside it.
 //
 // A file with a larger number than the row's was written by a process that died
-// before its commit, or the row is an older one: the file is the better record
-// and is followed. Any other difference leaves no record that is known to be the
-// newest. A row that was never written with a file (the first reservation of a new
-// authority) has nothing to compare.
+// before its commit: it is followed. If the mark is larger too, that process did
+// commit, so the row is an older one. The file would still be a good record of the
+// count; but the store has lost certificates that were issued, and nothing but a
+// floor can refuse those any more. Any other difference leaves no record that is
+// known to be the newest. A row that was never written with a file (the first
+// reservation of a new authority) has nothing to compare.
 func (r Row) check(s Seen) error {
 	switch {
 	case r.File == File{}:
 		return nil
+	case r.Timeline == s.Timeline && (s.Mark.Reserved > r.Reserved || s.Mark.Last > r.Last):
+		return &WentBackError{fmt.Sprintf("the database is an older one: it counts to %v, issued %v, and has counted to %v, issued %v",
+			r.Reserved, r.Last, s.Mark.Reserved, s.Mark.Last)}
 	case !s.Exists:
 		return &WentBackError{fmt.Sprintf("the serial file is missing; the database's count is %v", r.Reserved)}
 	case r.File.Machine != s.File.Machine:
@@ -85,7 +123,7 @@ func (r Row) check(s Seen) error {
 // as a record: numbers below it are refused by every verifier, so the next one is
 // to be at least the floor.
 func (r Row) highest(s Seen) Number {
-	return max(r.Reserved, r.Last, s.Serial, Number(r.Floor)-1, Number(s.Floor)-1, 0)
+	return max(r.Reserved, r.Last, s.Serial, s.Mark.Reserved, s.Mark.Last, Number(r.Floor)-1, Number(s.Floor)-1, 0)
 }
 
 // MergedFloor returns the floor in force: the larger of the row's and the file's.
@@ -94,19 +132,19 @@ func (r Row) MergedFloor(s Seen) Floor { return max(r.Floor, s.Floor) }
 // Reserve takes the next n numbers, n >= 1, and returns them with the row as it
 // is to be stored once the serial file with the number Block.Last is durable; the
 // caller fills in that file's identity. A database timeline other than the row's
-// means that commits may have been lost, and jumps.
+// means that commits may have been lost, and jumps; for that it is told the time.
 //
 // Errors: [*WentBackError]; [ErrExhausted].
-func Reserve(r Row, s Seen, n int) (Block, Row, error) {
+func Reserve(r Row, s Seen, n int, now time.Time) (Block, Row, error) {
 	if err := r.check(s); err != nil {
 		return Block{}, r, err
 	}
 	high := r.highest(s)
 	if r.Timeline != s.Timeline && (r.File != File{}) {
-		if high > Max-Jump {
-			return Block{}, r, ErrExhausted
+		var err error
+		if high, err = jump(high, now); err != nil {
+			return Block{}, r, err
 		}
-		high += Jump
 	}
 	if n < 1 || high > Max-Number(n) {
 		return Block{}, r, ErrExhausted
@@ -149,21 +187,21 @@ func (e *FloorError) FaultKind() fault.Kind { return fault.Denied }
 
 // Recover returns the row with a count that an operator vouches for: at least
 // atLeast, and above every record at hand. With atLeast 0 nobody knows, and the
-// count jumps by [Jump]. The floor moves to the next number, because certificates
+// count jumps (see [Jump]). The floor moves to the next number, because certificates
 // may exist that no record here knows, unless keepFloor says that none do.
-func Recover(r Row, s Seen, atLeast Number, keepFloor bool) (Row, error) {
-	high := r.highest(s)
+func Recover(r Row, s Seen, atLeast Number, keepFloor bool, now time.Time) (Row, error) {
+	high := max(r.highest(s), atLeast)
 	if atLeast == 0 {
-		if high > Max-Jump-1 {
-			return r, ErrExhausted
+		var err error
+		if high, err = jump(high, now); err != nil {
+			return r, err
 		}
-		high += Jump
 	}
-	high = max(high, atLeast)
 	if high >= Max {
 		return r, ErrExhausted
 	}
 	r.Reserved, r.Timeline = high, s.Timeline
+	r.Last = max(r.Last, s.Mark.Last)
 	r.Floor = max(r.MergedFloor(s), 1)
 	if !keepFloor {
 		r.Floor = Floor(high + 1)

@@ -15,7 +15,8 @@
 // larger of the two. A row remembers which file it was written with (inode and
 // time of birth), so a directory that was copied or restored as a whole, where
 // both records are old and agree, is refused until an operator says how far to
-// jump. Only pure decisions live here: files, locks and transactions belong to the
+// jump. A third note ([Mark]) tells a database that lost commits, and with them
+// certificates, from a process that died before its commit. Only pure decisions live here: files, locks and transactions belong to the
 // callers, and so this package can be tested without any.
 package serial
 

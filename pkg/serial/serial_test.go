@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"x509ctl/pkg/fault"
 )
@@ -54,6 +55,9 @@ func TestFloorAccepts(t *testing.T) {
 
 var here = File{Machine: "m", Inode: 7, Birth: 70}
 
+// early is when the clock says 5 * slot.
+var early = time.UnixMilli(5)
+
 func TestReserve(t *testing.T) {
 	row := Row{Reserved: 100, Last: 90, Floor: 5, File: here}
 	ok := Seen{Exists: true, Serial: 100, File: here, Floor: 5}
@@ -77,7 +81,13 @@ func TestReserve(t *testing.T) {
 		{"row floor ahead of the counter", func(r *Row, _ *Seen) { r.Floor = 300 }, 1, 300},
 		{"last ahead of the counter", func(r *Row, _ *Seen) { r.Last = 400 }, 1, 401},
 		{"cut before the commit", func(_ *Row, s *Seen) { s.Serial, s.File.Inode = 150, 8 }, 1, 151},
-		{"database set back", func(r *Row, _ *Seen) { r.Reserved, r.File.Inode = 50, 3 }, 1, 101},
+		{"database set back", func(r *Row, s *Seen) { r.Reserved, r.File.Inode, s.Mark = 50, 3, row.Mark() }, 1, 0},
+		{"database set back, what was issued", func(r *Row, s *Seen) { r.Last, s.Mark = 89, row.Mark() }, 1, 0},
+		{"both set back", func(r *Row, s *Seen) { s.Mark = Mark{101, 90} }, 1, 0},
+		{"database set back, and nobody noted", func(r *Row, _ *Seen) { r.Reserved, r.File.Inode = 50, 3 }, 1, 101},
+		{"cut before it was noted", func(_ *Row, s *Seen) { s.Mark = Mark{99, 80} }, 1, 101},
+		{"noted", func(r *Row, s *Seen) { s.Mark = r.Mark() }, 1, 101},
+		{"failover, and a note", func(r *Row, s *Seen) { *r, s.File, s.Mark = Row{}, File{"x", 1, 1}, Mark{150, 149} }, 1, 151},
 		{"file set back", func(_ *Row, s *Seen) { s.Serial = 99 }, 1, 0},
 		{"file deleted", func(_ *Row, s *Seen) { *s = Seen{} }, 1, 0},
 		{"copied: another inode", func(_ *Row, s *Seen) { s.File.Inode = 8 }, 1, 0},
@@ -85,12 +95,14 @@ func TestReserve(t *testing.T) {
 		{"no time of birth on this file system", func(_ *Row, s *Seen) { s.File.Birth = 0 }, 1, 101},
 		{"another machine", func(_ *Row, s *Seen) { s.File.Machine = "n" }, 1, 0},
 		{"another machine, file ahead", func(_ *Row, s *Seen) { s.File.Machine, s.Serial = "n", 200 }, 1, 0},
-		{"another timeline", func(_ *Row, s *Seen) { s.Timeline = 2 }, 1, 101 + Jump},
+		{"another timeline", func(_ *Row, s *Seen) { s.Timeline = 2 }, 1, 5*slot + 1},
+		{"another timeline that lost commits", func(_ *Row, s *Seen) { s.Timeline, s.Mark = 2, Mark{120, 120} }, 1, 5*slot + 1},
+		{"another timeline, and a clock that is wrong", func(r *Row, s *Seen) { r.Reserved, s.Serial, s.Timeline = 5*slot, 5*slot, 2 }, 1, 10*slot + Jump + 1},
 		{"same timeline", func(r *Row, s *Seen) { r.Timeline, s.Timeline = 2, 2 }, 1, 101},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r, s := change(tc.set)
-			b, got, err := Reserve(r, s, tc.n)
+			b, got, err := Reserve(r, s, tc.n, early)
 			var back *WentBackError
 			if tc.first == 0 {
 				if !errors.As(err, &back) || fault.KindOf(err) != fault.Unavailable || got != r {
@@ -111,20 +123,20 @@ func TestReserve(t *testing.T) {
 func TestReserveEnd(t *testing.T) {
 	r := Row{Reserved: Max - 2, File: here}
 	s := Seen{Exists: true, Serial: Max - 2, File: here}
-	if b, _, err := Reserve(r, s, 2); err != nil || b.Last != Max {
+	if b, _, err := Reserve(r, s, 2, early); err != nil || b.Last != Max {
 		t.Errorf("the last two numbers: %v, %v", b, err)
 	}
-	if _, _, err := Reserve(r, s, 3); !errors.Is(err, ErrExhausted) {
+	if _, _, err := Reserve(r, s, 3, early); !errors.Is(err, ErrExhausted) {
 		t.Errorf("one more than there are: %v", err)
 	}
 	s.Timeline = 9
-	if _, _, err := Reserve(r, s, 1); !errors.Is(err, ErrExhausted) {
+	if _, _, err := Reserve(r, s, 1, early); !errors.Is(err, ErrExhausted) {
 		t.Errorf("a jump over the end: %v", err)
 	}
-	if _, err := Recover(r, s, 0, false); !errors.Is(err, ErrExhausted) {
+	if _, err := Recover(r, s, 0, false, early); !errors.Is(err, ErrExhausted) {
 		t.Errorf("recovering over the end: %v", err)
 	}
-	if _, err := Recover(r, s, Max, false); !errors.Is(err, ErrExhausted) {
+	if _, err := Recover(r, s, Max, false, early); !errors.Is(err, ErrExhausted) {
 		t.Errorf("recovering at the end: %v", err)
 	}
 }
@@ -154,31 +166,50 @@ func TestRaise(t *testing.T) {
 
 func TestRecover(t *testing.T) {
 	row := Row{Reserved: 100, Last: 90, Floor: 5, File: here}
-	seen := Seen{Exists: true, Serial: 120, File: File{"n", 1, 1}, Floor: 5}
+	seen := Seen{Exists: true, Serial: 120, File: File{"n", 1, 1}, Floor: 5, Mark: Mark{100, 95}}
 	for _, tc := range []struct {
 		atLeast  Number
 		keep     bool
 		reserved Number
 		floor    Floor
 	}{
-		{0, false, 120 + Jump, Floor(121 + Jump)},
-		{0, true, 120 + Jump, 5},
+		{0, false, 5 * slot, 5*slot + 1},
+		{0, true, 5 * slot, 5},
 		{500, false, 500, 501},
 		{500, true, 500, 5},
 		{3, false, 120, 121},
 	} {
-		got, err := Recover(row, seen, tc.atLeast, tc.keep)
-		if err != nil || got.Reserved != tc.reserved || got.Floor != tc.floor {
+		got, err := Recover(row, seen, tc.atLeast, tc.keep, early)
+		if err != nil || got.Reserved != tc.reserved || got.Floor != tc.floor || got.Last != 95 {
 			t.Errorf("Recover(%v, %v) = %+v, %v", tc.atLeast, tc.keep, got, err)
 		}
 	}
 }
 
-// TestHistories plays random histories of two records, each of which may be set
-// back or lost at any time (never both at once), and looks for a number given
-// twice.
+// TestJumpsFromOneState goes on from the same records again and again, as who
+// restores one backup twice does.
+func TestJumpsFromOneState(t *testing.T) {
+	row := Row{Reserved: 100, Last: 90, Floor: 5, File: here}
+	now, highest := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Number(0)
+	for range 100 {
+		got, err := Recover(row, Seen{}, 0, false, now)
+		if err != nil || got.Reserved < row.Reserved+Jump {
+			t.Fatalf("recovered to %v, %v", got.Reserved, err)
+		}
+		if got.Reserved < highest {
+			t.Fatalf("recovered to %v, and %v may have been used", got.Reserved, highest)
+		}
+		highest = got.Reserved + 1000 // the most that a process takes in a millisecond
+		now = now.Add(time.Millisecond)
+	}
+}
+
+// TestHistories plays random histories of two records and the mark, each of which
+// may be set back or lost at any time, the records together too, and looks for a
+// number given twice.
 func TestHistories(t *testing.T) {
-	for seed := range uint64(2000) {
+	const lost = 1 << 60 // the inode of a file that is gone
+	for seed := range uint64(4000) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var (
 			row  Row
@@ -186,15 +217,17 @@ func TestHistories(t *testing.T) {
 			rows []Row
 			used = map[Number]bool{}
 			node = uint64(1)
+			now  = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		)
 		for range 40 {
-			b, next, err := Reserve(row, seen, 1+rng.IntN(5))
+			now = now.Add(time.Millisecond)
+			b, next, err := Reserve(row, seen, 1+rng.IntN(5), now)
 			if err != nil {
 				var back *WentBackError
 				if !errors.As(err, &back) {
 					t.Fatal(err)
 				}
-				next, _ = Recover(row, seen, 0, false)
+				next, _ = Recover(row, seen, 0, false, now)
 			}
 			node++
 			file := File{"m", node, int64(node)}
@@ -203,6 +236,7 @@ func TestHistories(t *testing.T) {
 			if rng.IntN(5) > 0 { // else killed before the commit
 				row = next
 				rows = append(rows, row)
+				seen.Mark = row.Mark()
 				for n := b.First; err == nil && n <= b.Last; n++ {
 					if used[n] {
 						t.Fatalf("seed %d: %v was given twice", seed, n)
@@ -214,6 +248,20 @@ func TestHistories(t *testing.T) {
 			case 0: // an older database
 				if len(rows) > 0 {
 					row = rows[rng.IntN(len(rows))]
+				}
+			case 2: // an older database and the file it was written with, by a hard link
+				if older := rows[:max(0, len(rows)-1)]; len(older) > 0 {
+					if r := older[rng.IntN(len(older))]; r.File.Inode != lost {
+						row, seen.Serial, seen.File, seen.Floor = r, r.Reserved, r.File, r.Floor
+					}
+				}
+			case 3: // all of it is restored, the mark not: no file is one that was there
+				if len(rows) > 0 {
+					row = rows[rng.IntN(len(rows))]
+					node++
+					seen = Seen{Exists: true, Serial: row.Reserved, File: File{"m", node, int64(node)}, Floor: row.Floor}
+					row.File.Inode = lost
+					rows = []Row{row}
 				}
 			case 1: // an older or lost file
 				if row.File == seen.File {
