@@ -71,7 +71,7 @@ func maxArgs(n int) cobra.PositionalArgs {
 // succeed, and so would the script that misspelled the verb.
 func group(name, short string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   name,
+		Use:   name + " COMMAND",
 		Short: short,
 		Args:  cobra.ArbitraryArgs,
 		RunE:  runGroup,

@@ -158,13 +158,28 @@ const (
 
 func newRootCmd(a *app) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "x509ctl",
+		Use:   "x509ctl COMMAND",
 		Short: "Certificates for a cluster's machines",
 		Long: `x509ctl runs a cluster's certificate authority from one directory, with no
 other service to start.
 
 Certificates are valid for less than a week. Their serial numbers count up and
-never repeat, and all below one number, the minimum accepted serial, are revoked.`,
+never repeat, and all below one number, the minimum accepted serial, are revoked.
+
+Exit status:
+
+    0    done
+    1    failure: input, output, or a bug
+    2    the command line, or a file given to it, can't be understood
+    3    the thing named doesn't exist
+    4    the name is taken
+    5    refused by policy
+    6    checked, and found not valid
+    7    busy or unreachable, or not allowed to go on: trying again may help
+    130  interrupted
+
+A command that does many things does all it can, and exits with the status of the
+first failure.`,
 		Args:              cobra.ArbitraryArgs,
 		RunE:              runGroup,
 		SilenceErrors:     true,

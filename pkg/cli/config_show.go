@@ -21,7 +21,21 @@ of these that says something holds.
 
 These are the settings, as they are called in x509ctl.yaml:
 
-` + describeSettings(),
+` + describeSettings() + `
+
+The file is YAML and holds no secret. Others than its owner must not be able to
+write it.
+
+The program that serial_hook names, by its absolute path, runs after serial numbers
+were reserved and before a certificate leaves, for instance to copy the counter to
+other machines. There is no shell; its environment is clean but for PATH and
+
+    X509CTL_AUTHORITY    which authority it is: cluster
+    X509CTL_SERIAL       the highest number reserved
+    X509CTL_SERIAL_FILE  the path of the file that says so
+
+Unless it exits with 0 in time, no certificate of the reservation leaves, and the
+exit status is 7.`,
 		Example: `  # which settings are not the default
   x509ctl config show -o csv | grep -v default
 

@@ -35,15 +35,10 @@ func runHelp(cmd *cobra.Command, args []string) error {
 }
 
 // printUsage is the part of a command's help below its description. cobra's own
-// calls every group runnable by itself.
+// has a second line for every group.
 func printUsage(cmd *cobra.Command) error {
 	var b strings.Builder
-	b.WriteString("Usage:\n  ")
-	if cmd.HasAvailableSubCommands() {
-		b.WriteString(cmd.CommandPath() + " COMMAND")
-	} else {
-		b.WriteString(cmd.UseLine())
-	}
+	b.WriteString("Usage:\n  " + cmd.UseLine())
 	if len(cmd.Aliases) > 0 {
 		b.WriteString("\n\nAliases:\n  " + strings.Join(cmd.Aliases, ", "))
 	}

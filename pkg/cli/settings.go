@@ -61,7 +61,7 @@ func settingDefs(s *settings) []settingDef {
 		{"key_type", "X509CTL_KEY_TYPE", "", true, "type of new keys", &s.keyType},
 		{"ca_passphrase_file", "X509CTL_CA_PASSPHRASE_FILE", "ca-passphrase-file", true, "file whose first line is the passphrase of the CA's key", &s.caPassphraseFile},
 		{"serial_copies", "", "", true, "list of further files that hold the highest serial number", &s.serialCopies},
-		{"serial_hook", "", "", true, "list: a program and its arguments, run before a serial number is used", &s.serialHook},
+		{"serial_hook", "", "", true, "list: a program and its arguments, run after a reservation", &s.serialHook},
 		{"serial_hook_timeout", "X509CTL_SERIAL_HOOK_TIMEOUT", "", true, "how long that program may take", &s.serialHookTimeout},
 	}
 }
