@@ -29,3 +29,15 @@ func CreateSQLiteAt(ctx context.Context, path string, version int64) error {
 func MigratePostgreSQLTo(ctx context.Context, db *sql.DB, version int64) error {
 	return migrateTo(ctx, db, goose.DialectPostgres, "postgres", version)
 }
+
+// Exec runs a statement that has no parameters.
+func (tx *Tx) Exec(statement string) error {
+	_, err := tx.exec(statement)
+	return err
+}
+
+// Value returns the only value of a query that has no parameters.
+func (tx *Tx) Value(query string) (value string, err error) {
+	err = tx.row(query, nil, &value)
+	return value, err
+}

@@ -18,8 +18,20 @@ import (
 // crash: write-ahead log, its index, rollback journal.
 var sideFiles = []string{"-wal", "-shm", "-journal"}
 
-// maxPath is the longest path that SQLite takes, with a side file's suffix.
-const maxPath = 512 - len("-journal") - 1
+// The longest path that SQLite takes, and the longest name that Linux does, less
+// the suffix of a side file.
+const (
+	maxPath = 511 - len("-journal")
+	maxName = 255 - len("-journal")
+)
+
+func checkPath(path string) error {
+	if len(path) > maxPath || len(filepath.Base(path)) > maxName || strings.IndexByte(path, 0) >= 0 {
+		return fault.Errorf(fault.Malformed, "a database can't have the path %.100q: it is too long (path at most %d bytes, name %d), or has a NUL in it",
+			path, maxPath, maxName)
+	}
+	return nil
+}
 
 // A file is the file of an open database. It holds on to the inode, so that no
 // other file can get its number, by a descriptor that can only be looked at:
@@ -33,8 +45,8 @@ type file struct {
 
 // openFile examines the file at path before SQLite opens it.
 func openFile(path string) (*file, error) {
-	if len(path) > maxPath || strings.IndexByte(path, 0) >= 0 {
-		return nil, fault.Errorf(fault.Malformed, "database path %.100q is longer than %d bytes, or has a NUL in it", path, maxPath)
+	if err := checkPath(path); err != nil {
+		return nil, err
 	}
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
@@ -107,6 +119,9 @@ func create(path string, data []byte) error {
 // beside that name is removed first: SQLite would take a log that it finds there
 // for the new one's. Others who place a file in the directory wait.
 func place(path string, put func(d *durable.Dir, name string) error) (err error) {
+	if err := checkPath(path); err != nil {
+		return err
+	}
 	dir, name := filepath.Split(path)
 	d, err := durable.OpenDir(filepath.Clean(dir))
 	if err != nil {
@@ -155,6 +170,9 @@ func PlaceSQLite(from, to string) error {
 
 // snapshot uses a connection of its own, so that others go on meanwhile.
 func (e *sqlite) snapshot(ctx context.Context, path string) (err error) {
+	if err := e.file.check(); err != nil {
+		return err
+	}
 	temp, err := os.CreateTemp(filepath.Dir(path), ".x509ctl-tmp-") // mode 0600
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -24,6 +25,15 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(storetest.Main(m))
+}
+
+// rawSQLite opens a database past this package.
+func rawSQLite(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?mode=rw&_busy_timeout=10000")
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 func must(t testing.TB, err error) {

@@ -31,9 +31,13 @@ const busyTimeout = 20 * time.Millisecond
 
 // OpenSQLite opens the database file at path. It never creates one.
 //
+// While the Store is open, nothing else in the process may open the file and close
+// it again: that would drop SQLite's locks on it (fcntl(2)).
+//
 // Errors: [fault.NotFound]; [fault.Denied] for a symbolic link, anything else but
 // a regular file, and a file on a network file system, where SQLite's locks can't
-// be relied on; [ErrOldSchema]; [ErrNewSchema]; [ErrDamaged]; [ErrBusy].
+// be relied on; [fault.Malformed] for a path that is too long; [ErrOldSchema];
+// [ErrNewSchema]; [ErrDamaged]; [ErrBusy].
 func OpenSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	f, err := openFile(path)
 	if err != nil {

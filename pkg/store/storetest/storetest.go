@@ -58,11 +58,18 @@ func SQLite(t testing.TB) Backend {
 // PostgreSQL makes a database on the shared server.
 func PostgreSQL(t testing.TB) Backend {
 	t.Helper()
-	b := Backend{Name: "postgres", Address: shared(t).NewDatabase(t)}
+	b := Backend{Name: "postgres", Address: EmptyPostgreSQL(t)}
 	if err := b.Open(t, store.Options{Migrate: true}).Close(); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// EmptyPostgreSQL makes a database without a schema on the shared server, and
+// returns its address.
+func EmptyPostgreSQL(t testing.TB) string {
+	t.Helper()
+	return shared(t).NewDatabase(t)
 }
 
 // Path returns the file of an SQLite database.
