@@ -40,11 +40,15 @@ func opensslVerify(_ *testing.T, ca string) func(string) error {
 	return func(leaf string) error {
 		for _, purpose := range []string{"sslserver", "sslclient"} {
 			if _, err := try("", "openssl", "verify", "-x509_strict", "-purpose", purpose,
-				"-verify_hostname", node1, "-CAfile", ca, leaf); err != nil {
+				"-verify_hostname", node1, "-verify_ip", "127.0.0.1", "-CAfile", ca, leaf); err != nil {
 				return err
 			}
 		}
-		return nil
+		text, err := try("", "openssl", "x509", "-in", leaf, "-noout", "-purpose")
+		if err == nil && !strings.Contains(text, "SSL server CA : No") {
+			err = fmt.Errorf("openssl takes it for a CA:\n%s", text)
+		}
+		return err
 	}
 }
 
