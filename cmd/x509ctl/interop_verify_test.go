@@ -262,6 +262,7 @@ func TestLongestLifetime(t *testing.T) {
 		if got := validity(t, cert); got != 604_798*time.Second {
 			t.Errorf("--lifetime %s gives a certificate for %v", longest, got)
 		}
+		c.ok("cert", "verify", cert)
 	}
 	before := c.ok("serial", "show", "-o", "json")
 	for _, longer := range []string{"167h59m59s", "604799s", "168h", "7d", "87600h"} {
@@ -276,6 +277,29 @@ func TestLongestLifetime(t *testing.T) {
 	}
 	if after := c.ok("serial", "show", "-o", "json"); after != before {
 		t.Errorf("refusals spent serial numbers: %s, before %s", after, before)
+	}
+}
+
+// TestVerifyLifetime has "cert verify" judge two certificates that openssl made with
+// the CA's key, exactly alike but for six days and seven.
+func TestVerifyLifetime(t *testing.T) {
+	t.Parallel()
+	need(t, "openssl")
+	c := newCluster(t)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	newKey(t, at("key.pem"), "ecdsa-p256")
+	newRequest(t, at("csr.pem"), at("key.pem"), node1)
+	write(t, at("extensions"), 0o600, `basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth, clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = DNS:`+node1+"\n")
+	for days, status := range map[string]int{"6": 0, "7": 6} {
+		must(t, "openssl", "x509", "-req", "-in", at("csr.pem"), "-CA", c.path("ca", "cert.pem"), "-CAkey", c.path("ca", "key.pem"),
+			"-set_serial", "1000", "-days", days, "-extfile", at("extensions"), "-out", at(days+".pem"))
+		c.fails(status, "cert", "verify", at(days+".pem"), "--name", node1)
 	}
 }
 

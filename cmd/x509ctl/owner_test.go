@@ -170,37 +170,51 @@ func TestProcessIsTheOwner(t *testing.T) {
 // to a good copy of it. None is followed, whoever owns it.
 func TestLinksInDirectory(t *testing.T) {
 	t.Parallel()
-	refusal := regexp.MustCompile(`is a symbolic link|is not a directory|is not a regular file`)
 	for _, name := range []string{
 		"ca", "ca/key.pem", "ca/cert.pem", "ca/serial", "ca/min-serial", "ca/lock", "x509ctl.db", "x509ctl.yaml",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t)
-			write(t, c.path("x509ctl.yaml"), 0o644, "lifetime: 2h\n")
-			elsewhere := filepath.Join(t.TempDir(), "elsewhere")
-			if err := os.Rename(c.path(name), elsewhere); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(elsewhere, c.path(name)); err != nil {
-				t.Fatal(err)
-			}
-			before := contents(t, elsewhere)
 			key := filepath.Join(t.TempDir(), "key.pem")
-			r := c.call("cert", "issue", node1, "--combined", key)
-			if r.status == 0 || !refusal.MatchString(r.stderr) {
-				t.Errorf("exit status %d: %s", r.status, r.stderr)
-			}
+			newCluster(t).refusesLink(t, name, "cert", "issue", node1, "--combined", key)
 			if _, err := os.Lstat(key); err == nil {
 				t.Error("a certificate was issued")
 			}
-			if contents(t, elsewhere) != before {
-				t.Error("the file behind the link was written")
-			}
-			if target, err := os.Readlink(c.path(name)); err != nil || target != elsewhere {
-				t.Errorf("the link was changed: %q, %v", target, err)
-			}
 		})
+	}
+	for _, name := range []string{"ca", "ca/bundle.pem", "ca/min-serial"} {
+		t.Run("verify "+name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			cert := filepath.Join(t.TempDir(), "cert.pem")
+			c.ok("cert", "export", "1", "--out", cert)
+			c.refusesLink(t, name, "cert", "verify", cert)
+		})
+	}
+}
+
+// refusesLink moves a file of the directory away, puts a link to it in its place, and
+// runs a command, which must not follow it.
+func (c *cluster) refusesLink(t *testing.T, name string, args ...string) {
+	t.Helper()
+	write(t, c.path("x509ctl.yaml"), 0o644, "lifetime: 2h\n")
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.Rename(c.path(name), elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, c.path(name)); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, elsewhere)
+	stderr := c.fails(5, args...)
+	if !regexp.MustCompile(`is a symbolic link|is not a directory|is not a regular file`).MatchString(stderr) {
+		t.Errorf("refused for another reason: %s", stderr)
+	}
+	if contents(t, elsewhere) != before {
+		t.Error("the file behind the link was written")
+	}
+	if target, err := os.Readlink(c.path(name)); err != nil || target != elsewhere {
+		t.Errorf("the link was changed: %q, %v", target, err)
 	}
 }
 
