@@ -41,12 +41,15 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	lookupEnv      func(string) (string, bool)
+	environ        func() []string
 	now            func() time.Time
 	isTerminal     func(stream any) bool // says whether one of the three streams is a terminal
 	machineID      func() string         // empty on a machine that has none
 
-	// catchSignals makes signals end the context from now on, rather than soon: for
-	// commands that leave something to be tidied up.
+	// catchSignals makes SIGINT and SIGTERM end the context from now on. Whatever
+	// takes long or leaves something to be tidied up calls it: batches, lists, reads
+	// of stdin, hooks. Others are ended by a signal at once, which is safe at any
+	// moment; catching it would cost a short command a tenth of its time.
 	catchSignals func()
 
 	global  globalOptions
@@ -71,6 +74,7 @@ func newApp() *app {
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		lookupEnv:  os.LookupEnv,
+		environ:    os.Environ,
 		now:        time.Now,
 		isTerminal: isTerminal,
 		machineID:  readMachineID,
@@ -82,24 +86,18 @@ func newApp() *app {
 // errInterrupted is the cause of the context that a signal ended.
 var errInterrupted = errors.New("interrupted")
 
-// signalDelay is how long a command runs before it handles signals by itself. The
-// two threads for that cost as much as a fifth of a short command. Until then a
-// signal ends the process at once, which is safe at any moment.
-const signalDelay = 20 * time.Millisecond
-
-// runUntilSignal is main with a context that SIGINT and SIGTERM end. A second
-// signal ends the process at once.
+// runUntilSignal is main with a context that signals can end: see [app.catchSignals].
 func (a *app) runUntilSignal(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	a.catchSignals = sync.OnceFunc(func() { catchSignals(cancel) })
-	defer time.AfterFunc(signalDelay, a.catchSignals).Stop()
 	return a.main(ctx, args)
 }
 
-// catchSignals makes a signal cancel the context. Broken pipes become write errors,
-// so that no command dies between two steps because nobody reads its table. Notify
-// is used for that, not Ignore, which the programs that x509ctl starts would inherit.
+// catchSignals makes SIGINT and SIGTERM cancel the context; a second one ends the
+// process at once. Broken pipes become write errors, so that no command dies between
+// two steps because nobody reads its table. Notify is used for that, not Ignore,
+// which the programs that x509ctl starts would inherit.
 func catchSignals(cancel context.CancelCauseFunc) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	stops := make(chan os.Signal, 1)
@@ -116,7 +114,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 	out := &stickyWriter{w: a.stdout}
 	b := *a
 	b.stdout = out
-	b.stdin = &interruptibleReader{ctx: ctx, r: a.stdin}
+	b.stdin = &interruptibleReader{ctx: ctx, r: a.stdin, begin: a.catchSignals}
 	root := newRootCmd(&b)
 	root.SetArgs(args)
 	root.SetIn(b.stdin)

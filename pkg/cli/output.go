@@ -131,7 +131,13 @@ func list[V any](a *app, o output, each func(yield func(V) error) error) error {
 	default:
 		p = newTablePrinter(w, f, o, a.now())
 	}
-	err = each(func(v V) error { return p.print(rowOf(v)) })
+	n := 0
+	err = each(func(v V) error {
+		if n++; n == measured {
+			a.catchSignals()
+		}
+		return p.print(rowOf(v))
+	})
 	if err == nil {
 		err = p.close()
 	}

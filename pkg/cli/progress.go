@@ -7,8 +7,10 @@ import (
 // progress shows on a terminal how far a batch is. The zero progress shows nothing.
 type progress struct{ bar *progressbar.ProgressBar }
 
-// startProgress begins a bar of total steps on stderr, if that is a terminal.
+// startProgress begins a bar of total steps on stderr, if that is a terminal. From
+// now on a signal stops the batch rather than the process.
 func (a *app) startProgress(total int, what string) *progress {
+	a.catchSignals()
 	if !a.isTerminal(a.stderr) {
 		return &progress{}
 	}

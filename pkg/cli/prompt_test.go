@@ -87,7 +87,7 @@ func promptApp(t *testing.T, kind string, answers ...string) (*app, *person) {
 	p := &person{}
 	go p.sit(ctrl, answers...)
 	a := newApp()
-	a.stdin, a.stdout, a.stderr = &interruptibleReader{context.Background(), tty}, io.Discard, tty
+	a.stdin, a.stdout, a.stderr = &interruptibleReader{context.Background(), tty, func() {}}, io.Discard, tty
 	a.lookupEnv = func(name string) (string, bool) {
 		value, ok := map[string]string{"TERM": kind, "NO_COLOR": "1"}[name]
 		return value, ok

@@ -28,7 +28,7 @@ func TestInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = r.Close()
-		time.Sleep(10 * signalDelay)
+		time.Sleep(300 * time.Millisecond)
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestInterrupted(t *testing.T) {
 func TestInterruptibleReader(t *testing.T) {
 	r, w := io.Pipe()
 	ctx, cancel := context.WithCancelCause(context.Background())
-	in := &interruptibleReader{ctx, r}
+	in := &interruptibleReader{ctx, r, func() {}}
 	go func() { _, _ = w.Write([]byte("abc")) }()
 	b := make([]byte, 10)
 	if n, err := in.Read(b); n != 3 || err != nil || string(b[:n]) != "abc" {

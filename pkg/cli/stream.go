@@ -32,11 +32,13 @@ func (s *stickyWriter) failure() error {
 // interruptibleReader stops a Read that waits for a terminal or a pipe when ctx
 // ends. The bytes of a read that was given up are lost, as the command is.
 type interruptibleReader struct {
-	ctx context.Context
-	r   io.Reader
+	ctx   context.Context
+	r     io.Reader
+	begin func() // called before each read
 }
 
 func (i *interruptibleReader) Read(p []byte) (int, error) {
+	i.begin()
 	type result struct {
 		n   int
 		err error
