@@ -56,16 +56,6 @@ func minArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// maxArgs takes at most n arguments.
-func maxArgs(n int) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) > n {
-			return usagef("unexpected argument %q", args[n])
-		}
-		return nil
-	}
-}
-
 // group is a command that is only the first word of others. By itself, or with a
 // verb that isn't one of them, it is a usage error: cobra would print help and
 // succeed, and so would the script that misspelled the verb.
