@@ -42,6 +42,7 @@ type app struct {
 	stdout, stderr io.Writer
 	lookupEnv      func(string) (string, bool)
 	environ        func() []string
+	environ        func() []string
 	now            func() time.Time
 	isTerminal     func(stream any) bool // says whether one of the three streams is a terminal
 	machineID      func() string         // empty on a machine that has none
@@ -74,6 +75,7 @@ func newApp() *app {
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		lookupEnv:  os.LookupEnv,
+		environ:    os.Environ,
 		environ:    os.Environ,
 		now:        time.Now,
 		isTerminal: isTerminal,
@@ -204,6 +206,7 @@ first failure.`,
 			newNodeRemoveCmd(a))),
 		in(groupCluster, group("serial", "The serial counter and the floor",
 			newSerialRecoverCmd(a),
+			newSerialSelftestCmd(a),
 			newSerialSetMinCmd(a),
 			newSerialShowCmd(a))),
 		in(groupMaintenance, newBackupCmd(a)),
