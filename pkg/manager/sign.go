@@ -269,7 +269,7 @@ func (m *Manager) resume(tx *store.Tx, t terms, row store.Authority, ca *authori
 	if j.resume == nil || !j.open() {
 		return nil
 	}
-	c, err := tx.CertificateByResumeKey(t.id, j.resume)
+	c, err := tx.CertificateToResume(t.id, j.request.CommonName(), j.resume)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil
 	}
