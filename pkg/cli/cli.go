@@ -42,7 +42,6 @@ type app struct {
 	stdout, stderr io.Writer
 	lookupEnv      func(string) (string, bool)
 	environ        func() []string
-	environ        func() []string
 	now            func() time.Time
 	isTerminal     func(stream any) bool // says whether one of the three streams is a terminal
 	machineID      func() string         // empty on a machine that has none
@@ -75,7 +74,6 @@ func newApp() *app {
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		lookupEnv:  os.LookupEnv,
-		environ:    os.Environ,
 		environ:    os.Environ,
 		now:        time.Now,
 		isTerminal: isTerminal,
