@@ -13,6 +13,7 @@ import (
 
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
 )
 
 // Defaults that help texts name.
@@ -35,7 +36,6 @@ type settings struct {
 	lifetime          time.Duration
 	keyType           string
 	caPassphraseFile  string
-	serialCopies      []string // absolute paths
 	serialHook        []string // argv, the first an absolute path; empty: no hook
 	serialHookTimeout time.Duration
 
@@ -49,7 +49,7 @@ type settingDef struct {
 	flag string // the global flag, or empty
 	file bool   // x509ctl.yaml may have it
 	help string
-	at   any // *string, *time.Duration, or *[]string of absolute paths, in the settings
+	at   any // *string, *time.Duration, or *[]string that begins with an absolute path, in the settings
 }
 
 // settingDefs returns every setting there is, pointing into s.
@@ -60,7 +60,6 @@ func settingDefs(s *settings) []settingDef {
 		{"lifetime", "X509CTL_LIFETIME", "", true, "lifetime of certificates, under a week", &s.lifetime},
 		{"key_type", "X509CTL_KEY_TYPE", "", true, "type of new keys", &s.keyType},
 		{"ca_passphrase_file", "X509CTL_CA_PASSPHRASE_FILE", "ca-passphrase-file", true, "file whose first line is the passphrase of the CA's key", &s.caPassphraseFile},
-		{"serial_copies", "", "", true, "list of further files that hold the highest serial number", &s.serialCopies},
 		{"serial_hook", "", "", true, "list: a program and its arguments, run after a reservation", &s.serialHook},
 		{"serial_hook_timeout", "X509CTL_SERIAL_HOOK_TIMEOUT", "", true, "how long that program may take", &s.serialHookTimeout},
 	}
@@ -129,6 +128,11 @@ func (a *app) overlay(s *settings, defs []settingDef) error {
 func (d settingDef) set(text ...string) error {
 	switch at := d.at.(type) {
 	case *string:
+		if d.name == "key_type" {
+			if _, err := profile.ParseKeyAlgorithm(text[0]); err != nil {
+				return err
+			}
+		}
 		*at = text[0]
 	case *time.Duration:
 		v, err := parseDuration(text[0])
@@ -191,7 +195,6 @@ type yamlSettings struct {
 	Lifetime          *string  `yaml:"lifetime"`
 	KeyType           *string  `yaml:"key_type"`
 	CAPassphraseFile  *string  `yaml:"ca_passphrase_file"`
-	SerialCopies      []string `yaml:"serial_copies"`
 	SerialHook        []string `yaml:"serial_hook"`
 	SerialHookTimeout *string  `yaml:"serial_hook_timeout"`
 }
@@ -208,7 +211,7 @@ func applyYAML(b []byte, s *settings, defs []settingDef) error {
 		"wait": y.Wait, "lifetime": y.Lifetime, "key_type": y.KeyType,
 		"ca_passphrase_file": y.CAPassphraseFile, "serial_hook_timeout": y.SerialHookTimeout,
 	}
-	lists := map[string][]string{"serial_copies": y.SerialCopies, "serial_hook": y.SerialHook}
+	lists := map[string][]string{"serial_hook": y.SerialHook}
 	for _, d := range defs {
 		value := lists[d.name]
 		if text := texts[d.name]; text != nil {
