@@ -175,6 +175,22 @@ func (r reader) read(t *testing.T, files []string, password, wrong string, can b
 	}
 }
 
+// TestPKCS12Modern2026 writes a file that few programs read yet, and finds in it what
+// they would have to: a MAC by PBMAC1 (RFC 9579).
+func TestPKCS12Modern2026(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	dir := t.TempDir()
+	pbmac1 := "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0e"
+	for profile, want := range map[string]bool{"modern2026": true, "modern2023": false} {
+		p12 := filepath.Join(dir, profile)
+		c.ok("cert", "issue", node1, "--p12", p12, "--p12-profile", profile)
+		if found := strings.Contains(read(t, p12), pbmac1); found != want {
+			t.Errorf("%s has PBMAC1: %v", profile, found)
+		}
+	}
+}
+
 // TestPKCS12Passwords opens files with a password from the other places where it may
 // come from: the environment, and the program itself, which then tells it.
 func TestPKCS12Passwords(t *testing.T) {

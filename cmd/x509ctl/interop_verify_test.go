@@ -173,15 +173,15 @@ func TestVerifyRefusals(t *testing.T) {
 		why     string
 	}{
 		"openssl, another name":  {[]string{"openssl", "verify", "-verify_hostname", node2, "-CAfile", id.ca, id.cert}, "hostname mismatch"},
-		"openssl, another use":   {[]string{"openssl", "verify", "-purpose", "smimesign", "-CAfile", id.ca, id.cert}, "unsuitable certificate purpose"},
+		"openssl, another use":   {[]string{"openssl", "verify", "-purpose", "smimesign", "-CAfile", id.ca, id.cert}, "certificate purpose"},
 		"openssl, as a CA":       {[]string{"openssl", "verify", "-CAfile", id.ca, "-untrusted", id.cert, c.signedBy(id)}, "invalid CA certificate|unable to get local issuer"},
 		"certtool, another name": {[]string{"certtool", "--verify", "--load-ca-certificate", id.ca, "--infile", id.cert, "--verify-hostname", node2}, "does not match"},
-		"certtool, another use":  {[]string{"certtool", "--verify", "--load-ca-certificate", id.ca, "--infile", id.cert, "--verify-purpose", email}, "unexpected purpose|purpose"},
+		"certtool, another use":  {[]string{"certtool", "--verify", "--load-ca-certificate", id.ca, "--infile", id.cert, "--verify-purpose", email}, "purpose"},
 		"certutil, e-mail":       {[]string{"certutil", "-V", "-d", db, "-n", id.cert, "-a", "-u", "S", "-e"}, "invalid"},
 		"certutil, as an issuer": {[]string{"certutil", "-V", "-d", db, "-n", id.cert, "-a", "-u", "L", "-e"}, "invalid"},
 	} {
 		_, err := try("", tt.command[0], tt.command[1:]...)
-		if err == nil || !regexp.MustCompile(tt.why).MatchString(err.Error()) {
+		if err == nil || !regexp.MustCompile("(?i)"+tt.why).MatchString(err.Error()) {
 			t.Errorf("%s: %v, want a refusal for %q", name, err, tt.why)
 		}
 	}
