@@ -21,8 +21,17 @@
 // chain that doesn't reach a root, a missing key usage. A leaf is held against the
 // profile it was signed under as if the signer could have been careless.
 //
-// Certificate revocation lists are not judged: below the floor is what revoked
-// means here.
+// # Revocation
+//
+// Below the floor is what revoked means first; a revocation list says it of single
+// certificates, and lets a verifier know how old its knowledge is. A list is never
+// passed over: one that is damaged, forged or of another authority refuses, since
+// whoever gave it wanted it to count.
+//
+// # Others' certificates
+//
+// What somebody else's CA signed is another question, and has another answer: see
+// [ChainCheck].
 package trust
 
 import (
@@ -67,6 +76,15 @@ type Check struct {
 	Floor  serial.Floor // the smallest serial accepted, inclusive; 0 accepts all
 	At     time.Time    // when; required. Fractions of a second don't count
 
+	// CRL is the authority's revocation list, signed by any of its own CAs: serial
+	// numbers are the authority's and not a CA certificate's, so one list is about
+	// the leaves of all. With nil the floor alone decides ([FloorOnly]). A list that
+	// no own CA signed refuses every leaf; one out of date still revokes.
+	CRL *CRL
+	// RequireFresh refuses where there is no CRL, and where At is not from its
+	// thisUpdate to its nextUpdate.
+	RequireFresh bool
+
 	Purpose     Purpose       // what for; "" means client and server
 	Name        string        // a DNS name or IP address that the certificate has to be for; "" for any
 	Serial      serial.Number // the one serial number accepted; 0 for any
@@ -76,7 +94,7 @@ type Check struct {
 // Verify returns nil when leaf is valid: signed directly by an own CA of the
 // bundle whose chain is valid at c.At; of version 3, not a CA's, without unknown
 // critical extensions, valid at c.At (both end seconds included) and for no longer
-// than [MaxLifetime]; numbered not below the floor; for the purpose, with the key
+// than [MaxLifetime]; numbered not below the floor, and not on the CRL; for the purpose, with the key
 // usage digitalSignature; for the name, which has to be one of the subject
 // alternative names: DNS names are compared without regard to ASCII case and
 // taken literally, wildcards too, addresses by their octets; and the one that the
@@ -100,8 +118,7 @@ func (c Check) Verify(leaf *x509.Certificate) error {
 	if err := c.checkSigners(signers, leaf); err != nil {
 		return err
 	}
-	// The list of revoked certificates belongs here once there is one.
-	for _, check := range []func(*x509.Certificate) error{c.checkFloor, c.checkPurpose, c.checkName, c.checkPins} {
+	for _, check := range []func(*x509.Certificate) error{c.checkFloor, c.checkRevoked, c.checkPurpose, c.checkName, c.checkPins} {
 		if err := check(leaf); err != nil {
 			return err
 		}

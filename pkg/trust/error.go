@@ -25,7 +25,12 @@ const (
 	NotYetValid     Reason = "not-yet-valid"    // before notBefore
 	Expired         Reason = "expired"          // after notAfter
 	BadChain        Reason = "chain"            // the CA's own chain is incomplete or out of date, or forbids this certificate
+	TooComplex      Reason = "too-complex"      // judging it takes more work than a certificate is worth
+	WeakKey         Reason = "weak-key"         // a key that is too short, too long, or of no known kind
 	BelowFloor      Reason = "below-floor"      // a serial number below the smallest accepted
+	BadCRL          Reason = "crl"              // there is a revocation list, which its issuer didn't sign
+	Revoked         Reason = "revoked"          // on the revocation list
+	StaleCRL        Reason = "stale-crl"        // no revocation list of the present time, and one is required
 	WrongPurpose    Reason = "purpose"          // not for this use
 	WrongName       Reason = "name"             // not for this name
 	WrongPin        Reason = "pin"              // not the one certificate that was asked for
@@ -35,7 +40,8 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		WrongIssuer, BadSignature, IsCA, BadVersion, BadSerial, UnknownCritical, BadLifetime,
-		NotYetValid, Expired, BadChain, BelowFloor, WrongPurpose, WrongName, WrongPin,
+		NotYetValid, Expired, BadChain, TooComplex, WeakKey, BelowFloor, BadCRL, Revoked, StaleCRL,
+		WrongPurpose, WrongName, WrongPin,
 	}
 }
 

@@ -1,0 +1,228 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"slices"
+
+	"x509ctl/pkg/fault"
+)
+
+// maxCRLExtensions bounds the extensions of one entry, of which RFC 5280 has three.
+const maxCRLExtensions = 16
+
+// ParseCRL reads one revocation list of version 2, in DER or as the one X509 CRL
+// block of a PEM file, at most [MaxCRL] octets. The bytes are kept, so the caller
+// must not change them.
+//
+// A list with a critical extension is refused, and so is one with a critical
+// extension in an entry: they mark lists that are about a part of the
+// certificates, about changes only, or about other issuers' certificates, from
+// which nothing follows for the others. Errors are [fault.Malformed].
+func ParseCRL(data []byte) (*CRL, error) {
+	if len(data) > MaxCRL {
+		return nil, fault.Errorf(fault.Malformed, "the revocation list is larger than %d octets", MaxCRL)
+	}
+	der := data
+	if bytes.Contains(data[:min(len(data), maxInput)], pemBegin) {
+		blocks, err := decodePEM(data)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(blocks) != 1 || blocks[0].Type != "X509 CRL":
+			return nil, fault.Errorf(fault.Malformed, "the file is not one X509 CRL: it has %s", describeBlocks(blocks))
+		}
+		der = blocks[0].Bytes
+	}
+	l, err := parseCRL(der)
+	if err != nil {
+		return nil, fault.Errorf(fault.Malformed, "not a revocation list that can be used: %w", err)
+	}
+	return l, nil
+}
+
+func describeBlocks(blocks []*pem.Block) string {
+	if len(blocks) == 1 {
+		return "one PEM block of the type " + quoted(blocks[0].Type)
+	}
+	for _, b := range blocks {
+		if b.Type != "X509 CRL" {
+			return "also a PEM block of the type " + quoted(b.Type)
+		}
+	}
+	return "more"
+}
+
+func malformedCRL(text string) error { return fault.New(fault.Malformed, text) }
+
+// parseCRL takes the list apart. crypto/x509 would read every entry into two
+// structures of some hundred octets, so it gets the list without its entries.
+func parseCRL(der []byte) (*CRL, error) {
+	outer, rest, ok := readTag(der, tagSequence)
+	parts, all := readAll(outer.content, 3)
+	if !ok || !all || len(rest) > 0 || len(parts) != 3 || parts[0].tag != tagSequence {
+		return nil, malformedCRL("it is damaged, or something else")
+	}
+	fields, ok := readAll(parts[0].content, 7)
+	if !ok {
+		return nil, malformedCRL("it is damaged, or something else")
+	}
+	l := &CRL{tbs: parts[0].full, signers: map[[sha256.Size]byte]error{}}
+	var head [][]byte
+	for i, f := range fields {
+		if isEntries := i >= 4 && f.tag == tagSequence; isEntries && l.entries == nil {
+			l.entries = f.content
+			continue
+		}
+		head = append(head, f.full)
+	}
+	small := writeElement(tagSequence, writeElement(tagSequence, head...), parts[1].full, parts[2].full)
+	var err error
+	if l.head, err = x509.ParseRevocationList(small); err != nil {
+		return nil, fault.Errorf(fault.Malformed, "%s", printable(err.Error()))
+	}
+	if err := l.checkHead(head); err != nil {
+		return nil, err
+	}
+	return l, l.index()
+}
+
+// checkHead refuses what crypto/x509 passes over.
+func (l *CRL) checkHead(fields [][]byte) error {
+	known := 4 // version, algorithm, issuer, thisUpdate
+	if !l.head.NextUpdate.IsZero() {
+		known++
+	}
+	if len(l.head.Extensions) > 0 {
+		known++
+	}
+	if len(fields) != known {
+		return malformedCRL("it has a part that no revocation list has")
+	}
+	for i, e := range l.head.Extensions {
+		for _, other := range l.head.Extensions[:i] {
+			if other.Id.Equal(e.Id) {
+				return fault.Errorf(fault.Malformed, "it has the extension %s twice", cut(e.Id.String()))
+			}
+		}
+		if e.Critical {
+			return fault.Errorf(fault.Malformed, "it has a critical extension, %s: it may be about some certificates only", cut(e.Id.String()))
+		}
+	}
+	if n := l.head.Number; n != nil && (n.Sign() < 0 || n.BitLen() > 160) {
+		return malformedCRL("its number is negative, or longer than 20 octets")
+	}
+	return nil
+}
+
+// index finds out where each entry is, and puts them in order.
+func (l *CRL) index() error {
+	var last []byte
+	sorted := true
+	for rest := l.entries; len(rest) > 0; {
+		start := uint32(len(l.entries) - len(rest))
+		e, more, ok := readTag(rest, tagSequence)
+		if !ok {
+			return malformedCRL("an entry is damaged")
+		}
+		serial, err := checkEntry(e.content)
+		if err != nil {
+			return err
+		}
+		sorted = sorted && compareIntegers(last, serial) <= 0
+		l.starts, last, rest = append(l.starts, start), serial, more
+	}
+	if !sorted {
+		slices.SortStableFunc(l.starts, func(a, b uint32) int { return compareIntegers(l.serialAt(a), l.serialAt(b)) })
+	}
+	return nil
+}
+
+// checkEntry returns the serial number of an entry, given its content.
+func checkEntry(b []byte) ([]byte, error) {
+	serial, b, ok := readTag(b, tagInteger)
+	if n := serial.content; !ok || len(n) == 0 || len(n) > 1 && (n[0] == 0 && n[1] < 0x80 || n[0] == 0xff && n[1] >= 0x80) {
+		return nil, malformedCRL("the serial number of an entry is damaged")
+	}
+	when, b, ok := readElement(b)
+	if !ok || !isDate(when) {
+		return nil, malformedCRL("the date of an entry is damaged")
+	}
+	if len(b) == 0 {
+		return serial.content, nil
+	}
+	exts, b, ok := readTag(b, tagSequence)
+	if !ok || len(b) > 0 {
+		return nil, malformedCRL("the extensions of an entry are damaged")
+	}
+	return serial.content, checkEntryExtensions(exts.content)
+}
+
+// isDate looks at the shape of a date: YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ.
+func isDate(e element) bool {
+	digits := len(e.content) - 1
+	if e.tag == tagUTCTime && digits != 12 || e.tag == tagGeneralizedTime && digits != 14 ||
+		e.tag != tagUTCTime && e.tag != tagGeneralizedTime || e.content[digits] != 'Z' {
+		return false
+	}
+	return !bytes.ContainsFunc(e.content[:digits], func(r rune) bool { return r < '0' || r > '9' })
+}
+
+var oidReasonCode = []byte{0x55, 0x1d, 0x15} // 2.5.29.21
+
+// checkEntryExtensions walks the extensions of an entry.
+func checkEntryExtensions(b []byte) error {
+	all, ok := readAll(b, maxCRLExtensions)
+	if !ok {
+		return malformedCRL("the extensions of an entry are damaged, or too many")
+	}
+	for _, ext := range all {
+		id, critical, value, ok := readExtension(ext)
+		switch {
+		case !ok:
+			return malformedCRL("an extension of an entry is damaged")
+		case critical:
+			return malformedCRL("an entry has a critical extension: it may be about another issuer's certificate")
+		case bytes.Equal(id, oidReasonCode):
+			if code, rest, ok := readTag(value, tagEnumerated); !ok || len(rest) > 0 || len(code.content) != 1 {
+				return malformedCRL("the reason of an entry is damaged")
+			}
+		}
+	}
+	return nil
+}
+
+// readExtension takes an Extension (RFC 5280, section 4.1) apart.
+func readExtension(e element) (id []byte, critical bool, value []byte, ok bool) {
+	name, rest, ok := readTag(e.content, tagOID)
+	if !ok || e.tag != tagSequence || len(name.content) == 0 {
+		return nil, false, nil, false
+	}
+	if flag, more, isFlag := readTag(rest, tagBoolean); isFlag {
+		if len(flag.content) != 1 {
+			return nil, false, nil, false
+		}
+		critical, rest = flag.content[0] != 0, more
+	}
+	octets, rest, ok := readTag(rest, tagOctetString)
+	return name.content, critical, octets.content, ok && len(rest) == 0
+}
+
+// reasonCode finds the reason in what follows the date of an entry.
+func reasonCode(b []byte) (byte, bool) {
+	exts, _, ok := readTag(b, tagSequence)
+	if !ok {
+		return 0, false
+	}
+	all, _ := readAll(exts.content, maxCRLExtensions)
+	for _, ext := range all {
+		if id, _, value, ok := readExtension(ext); ok && bytes.Equal(id, oidReasonCode) {
+			if code, _, ok := readTag(value, tagEnumerated); ok && len(code.content) == 1 {
+				return code.content[0], true
+			}
+		}
+	}
+	return 0, false
+}

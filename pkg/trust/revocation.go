@@ -1,0 +1,88 @@
+package trust
+
+import (
+	"crypto/x509"
+	"fmt"
+	"time"
+)
+
+// A Revocation says what a verdict rests on as to revocation. Its words are part
+// of the tool's output.
+type Revocation string
+
+// The kinds of knowledge.
+const (
+	FloorOnly Revocation = "floor only" // no revocation list was asked
+	FreshCRL  Revocation = "crl"        // a list of the time in question
+	OldCRL    Revocation = "stale crl"  // a list of another time: what was revoked since is not known
+	Unchecked Revocation = "unchecked"  // nothing was asked, and there is no floor either
+)
+
+// Revocation returns what the answers to c rest on. It doesn't look at a leaf.
+func (c Check) Revocation() Revocation {
+	switch {
+	case c.CRL == nil:
+		return FloorOnly
+	case c.CRL.FreshAt(c.At):
+		return FreshCRL
+	}
+	return OldCRL
+}
+
+// checkRevoked asks the authority's list.
+func (c Check) checkRevoked(leaf *x509.Certificate) error {
+	if c.CRL == nil {
+		if c.RequireFresh {
+			return refuse(StaleCRL, "whether %s is revoked is not known: there is no revocation list, and one is required", label(leaf))
+		}
+		return nil
+	}
+	if err := c.Bundle.checkCRL(c.CRL); err != nil {
+		return err
+	}
+	if entry, ok := c.CRL.Find(leaf.SerialNumber); ok {
+		return refuse(Revoked, "%s %v", label(leaf), entry)
+	}
+	if c.RequireFresh && !c.CRL.FreshAt(c.At) {
+		return refuse(StaleCRL, "whether %s is revoked is not known: %s", label(leaf), c.CRL.staleness(c.At))
+	}
+	return nil
+}
+
+// String says what the entry means, as the end of a sentence.
+func (e Entry) String() string {
+	s := "is revoked since " + date(e.Time)
+	if e.Reason != "" {
+		s += " (" + e.Reason + ")"
+	}
+	return s
+}
+
+// staleness says why l is not fresh, which it isn't.
+func (l *CRL) staleness(at time.Time) string {
+	switch {
+	case at.Unix() < l.ThisUpdate().Unix():
+		return fmt.Sprintf("the revocation list is of %s, after the time asked for, which is %s", date(l.ThisUpdate()), date(at))
+	case l.NextUpdate().IsZero():
+		return fmt.Sprintf("the revocation list of %s doesn't say until when it counts", date(l.ThisUpdate()))
+	}
+	return fmt.Sprintf("the revocation list was to be replaced by %s; the time is %s", date(l.NextUpdate()), date(at))
+}
+
+// checkCRL wants the list signed by an own CA. Whether that is still valid doesn't
+// matter: a list can only take trust away, and is fresh for a week at most.
+func (b *Bundle) checkCRL(l *CRL) error {
+	err := error(nil)
+	for _, a := range b.byName[string(l.head.RawIssuer)] {
+		if !a.own || !l.namesIssuer(a.cert) {
+			continue
+		}
+		if err = l.signedBy(a.cert); err == nil {
+			return nil
+		}
+	}
+	if err != nil {
+		return refuse(BadCRL, "the revocation list of %s can't be used: %v", quoted(l.Issuer()), err)
+	}
+	return refuse(BadCRL, "the revocation list was issued by %s, which is none of this authority's CAs", quoted(l.Issuer()))
+}
