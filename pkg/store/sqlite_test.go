@@ -143,7 +143,9 @@ func TestSQLitePaths(t *testing.T) {
 		s := withAuthority(t, storetest.Backend{Address: "sqlite:" + path}.Open(t, store.Options{}))
 		wantEqual(t, name, names(t, dir), []string{name, name + "-shm", name + "-wal"})
 		must(t, s.Close())
-		must(t, os.Remove(path))
+		for _, suffix := range []string{"", "-shm", "-wal"} {
+			must(t, os.Remove(path+suffix))
+		}
 	}
 	t.Chdir(dir)
 	for _, path := range []string{"x.db", "./y.db", ".//z.db"} {
@@ -308,7 +310,7 @@ func TestPlaceSQLite(t *testing.T) {
 	must(t, store.PlaceSQLite(b.Path(), to))
 	wantKind(t, "again", store.PlaceSQLite(b.Path(), to), fault.Exists)
 	must(t, os.Remove(b.Path()))
-	wantEqual(t, "files", names(t, filepath.Dir(to)), []string{"placed.db"})
+	wantEqual(t, "files", names(t, filepath.Dir(to)), []string{"placed.db", "x509ctl.db-shm", "x509ctl.db-wal"})
 	read(t, storetest.Backend{Address: "sqlite:" + to}.Open(t, store.Options{}), func(tx *store.Tx) error {
 		_, err := tx.Authority(store.Cluster)
 		return err

@@ -33,8 +33,8 @@
 // close the database moves them into the main file and empties the second one, so
 // that between runs the main file is complete: copied by hand it is a good copy, and
 // put back by hand it does not meet a log that belongs to another state. Leaving
-// the log in place would save a sync for each run, and was tried; but each start then
-// reads the log again, which costs more than it saves.
+// commits in the log would save two syncs for each run, and was tried; but each start
+// then reads the log again, which costs more than it saves.
 package store
 
 import (
