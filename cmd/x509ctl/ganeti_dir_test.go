@@ -154,7 +154,7 @@ func inventory(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		st := info.Sys().(*syscall.Stat_t) //nolint:errcheck // Linux
+		st := info.Sys().(*syscall.Stat_t)
 		text := fmt.Sprintf("%v %d:%d inode %d", info.Mode(), st.Uid, st.Gid, st.Ino)
 		if name != "." {
 			text += fmt.Sprintf(" links %d modified %d changed %d", st.Nlink, st.Mtim.Nano(), st.Ctim.Nano())

@@ -26,7 +26,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	program = filepath.Join(dir, "x509ctl")
 	build := exec.Command("go", "build", "-o", program, ".")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr

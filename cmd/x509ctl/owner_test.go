@@ -96,7 +96,7 @@ func TestFilesStayTheOwners(t *testing.T) {
 			return err
 		}
 		count++
-		st := info.Sys().(*syscall.Stat_t) //nolint:errcheck // Linux
+		st := info.Sys().(*syscall.Stat_t)
 		if st.Uid != owner || st.Gid != owner {
 			t.Errorf("%s belongs to %d:%d", path, st.Uid, st.Gid)
 		}
