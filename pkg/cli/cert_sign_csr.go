@@ -114,7 +114,7 @@ func runCertSignCSR(ctx context.Context, a *app, o certSignCSROptions) error {
 	if b.certSignCSROptions.lifetime, err = a.lifetime(o.lifetime); err != nil {
 		return err
 	}
-	if err := b.checkOutDir(); err != nil {
+	if err := b.openOutDir(); err != nil {
 		return err
 	}
 	inputs := findRequests(o.files, o.outDir)

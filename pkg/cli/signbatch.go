@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// fileWorkers is how many files are read or written at once. They wait for the
-	// disk, not for a processor.
+	// fileWorkers is how many files are read at once. They may have to wait for the
+	// disk.
 	fileWorkers = 8
 	// signGrace is how long what is under way may take after an interruption.
 	signGrace = 5 * time.Second
@@ -31,7 +31,8 @@ type signBatch struct {
 	certSignCSROptions
 	app    *app
 	svc    manager.Service
-	absDir string // outDir, absolute
+	dir    *durable.Dir // outDir, or nil
+	absDir string       // its absolute path
 	bar    *progress
 
 	halted    atomic.Bool // what failed would fail for the requests to come as well
@@ -97,10 +98,7 @@ func (b *signBatch) chunk(ctx context.Context, inputs []input) []*signItem {
 		return nil
 	}
 	b.sign(ctx, items)
-	parallel(len(items), fileWorkers, func(i int) { b.deliver(items[i]) })
-	if b.absDir != "" {
-		b.syncOutDir(items)
-	}
+	b.deliver(items)
 	return items
 }
 
@@ -114,7 +112,7 @@ func (b *signBatch) prepare(ctx context.Context, in input) *signItem {
 		i.holder = baseName(in.path)
 	}
 	i.request, i.err = b.app.readInput(in.path, profile.MaxRequestSize)
-	if i.err == nil && b.absDir != "" {
+	if i.err == nil && b.dir != nil {
 		i.out = filepath.Join(b.outDir, baseName(in.path)+".pem")
 		b.resume(ctx, i)
 	}
@@ -164,48 +162,34 @@ func lingering(ctx context.Context, grace time.Duration) (context.Context, conte
 	return late, func() { stop(); cancel(nil) }
 }
 
-// deliver writes the certificate of an item to its file.
-func (b *signBatch) deliver(i *signItem) {
-	if !i.open() {
-		return
-	}
-	i.status = signedStatus
-	if i.result.Reused {
-		i.status = exportedStatus
-	}
-	i.pem = encodeCert(i.result.Certificate.DER)
-	if i.out == "" {
-		return
-	}
-	file, err := durable.Claim(i.out, 0o644)
-	if err == nil {
-		err = file.CommitLazily(i.pem)
-	}
-	if err != nil {
-		i.err = &saveError{i.result.Certificate.Serial, err}
-		if fault.KindOf(err) != fault.Exists {
-			b.halted.Store(true)
+// deliver writes the certificates of the items that are open to their files.
+func (b *signBatch) deliver(items []*signItem) {
+	var files []durable.File
+	var of []*signItem
+	for _, i := range items {
+		if !i.open() {
+			continue
+		}
+		i.status = signedStatus
+		if i.result.Reused {
+			i.status = exportedStatus
+		}
+		i.pem = encodeCert(i.result.Certificate.DER)
+		if i.out != "" {
+			files, of = append(files, durable.File{Name: filepath.Base(i.out), Data: i.pem}), append(of, i)
+			i.pem = nil
 		}
 	}
-	i.pem = nil
-}
-
-// syncOutDir makes the names of the files written survive a power cut.
-func (b *signBatch) syncOutDir(items []*signItem) {
-	written := func(i *signItem) bool {
-		return i.err == nil && (i.status == signedStatus || i.status == exportedStatus)
-	}
-	if !slices.ContainsFunc(items, written) {
+	if len(files) == 0 {
 		return
 	}
-	err := durable.SyncDir(b.absDir)
-	if err == nil {
-		return
-	}
-	b.halted.Store(true)
-	for _, i := range items {
-		if written(i) {
-			i.err = &saveError{i.result.Certificate.Serial, err}
+	for n, err := range b.dir.CreateAll(0o644, files) {
+		if err == nil {
+			continue
+		}
+		of[n].err = &saveError{of[n].result.Certificate.Serial, err}
+		if fault.KindOf(err) != fault.Exists {
+			b.halted.Store(true)
 		}
 	}
 }

@@ -20,9 +20,9 @@ import (
 	"x509ctl/pkg/trust"
 )
 
-// checkOutDir finds out whether files can be made in --out-dir before anything is
-// spent on them.
-func (b *signBatch) checkOutDir() error {
+// openOutDir opens --out-dir, and finds out whether files can be made there before
+// anything is spent on them.
+func (b *signBatch) openOutDir() error {
 	if b.outDir == "" {
 		return nil
 	}
@@ -30,15 +30,22 @@ func (b *signBatch) checkOutDir() error {
 	if b.absDir, err = filepath.Abs(b.outDir); err != nil {
 		return fmt.Errorf("finding %s: %w", b.outDir, err)
 	}
-	probe, err := durable.Claim(filepath.Join(b.absDir, ".x509ctl-probe"), 0o600)
+	probe, err := durable.Claim(filepath.Join(b.outDir, ".x509ctl-probe"), 0o600)
+	if err == nil {
+		err = probe.Discard()
+	}
+	if err == nil {
+		b.dir, err = durable.OpenDir(b.outDir)
+	}
 	if err != nil {
 		return &outDirError{b.outDir, err}
 	}
+	b.app.closers = append(b.app.closers, b.dir)
 	b.check = sync.OnceValues(func() (trust.Check, error) {
 		v, err := b.svc.Verifier(context.Background(), manager.Cluster)
 		return trust.Check{Bundle: v.Bundle, Floor: v.Floor, At: b.app.now()}, err
 	})
-	return probe.Discard()
+	return nil
 }
 
 // An outDirError is a directory for outputs that can't be used.
