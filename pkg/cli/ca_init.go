@@ -99,7 +99,7 @@ func (a *app) initRequest(s *settings, o caInitOptions) (manager.InitRequest, er
 		Authority: manager.Cluster, Name: o.clusterName, Lifetime: o.lifetime,
 		IfMissing: o.ifMissing, Adopt: o.adopt, KeepFloor: o.keepMin,
 	}
-	keyType := cmp.Or(string(o.keyType), s.keyType)
+	req.KeyAlgorithm = cmp.Or(o.keyType, s.keyType)
 	asking := req.Name == "" && !o.ifMissing && a.canAsk()
 	if req.Name == "" && !o.ifMissing {
 		preset := presetClusterName(s.dir)
@@ -113,20 +113,17 @@ func (a *app) initRequest(s *settings, o caInitOptions) (manager.InitRequest, er
 		}
 	}
 	if asking && o.keyType == "" && !o.adopt {
-		answer, err := a.choose("key-type", "Type of the CA's key:", keyTypeWords(), keyType)
+		answer, err := a.choose("key-type", "Type of the CA's key:", keyTypeWords(), string(req.KeyAlgorithm))
 		if err != nil {
 			return req, err
 		}
-		keyType = answer
+		req.KeyAlgorithm = profile.KeyAlgorithm(answer) // one of the words
 	}
 	if req.Name == "" && !o.ifMissing {
 		return req, missingFlag("cluster-name")
 	}
-	var err error
-	if req.KeyAlgorithm, err = profile.ParseKeyAlgorithm(keyType); err != nil {
-		return req, err
-	}
-	req.Passphrase, err = a.newPassphrase(s, o, asking)
+	passphrase, err := a.newPassphrase(s, o, asking)
+	req.Passphrase = passphrase
 	return req, err
 }
 

@@ -43,11 +43,7 @@ func (a *app) keyType(flag profile.KeyAlgorithm) (profile.KeyAlgorithm, error) {
 	if err != nil {
 		return "", err
 	}
-	k, err := profile.ParseKeyAlgorithm(s.keyType)
-	if err != nil {
-		return "", fmt.Errorf("reading the setting key_type (%s): %w", s.origin["key_type"], err)
-	}
-	return k, nil
+	return s.keyType, nil
 }
 
 func (a *app) noteShortened(c manager.Certificate) {

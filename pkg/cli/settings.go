@@ -34,7 +34,7 @@ type settings struct {
 	dir               string
 	wait              time.Duration
 	lifetime          time.Duration
-	keyType           string
+	keyType           profile.KeyAlgorithm
 	caPassphraseFile  string
 	serialHook        []string // argv, the first an absolute path; empty: no hook
 	serialHookTimeout time.Duration
@@ -49,7 +49,7 @@ type settingDef struct {
 	flag string // the global flag, or empty
 	file bool   // x509ctl.yaml may have it
 	help string
-	at   any // *string, *time.Duration, or *[]string that begins with an absolute path, in the settings
+	at   any // where it is in the settings; a *[]string begins with an absolute path
 }
 
 // settingDefs returns every setting there is, pointing into s.
@@ -70,7 +70,7 @@ func defaultSettings() *settings {
 		dir:               defaultDir,
 		wait:              defaultWait,
 		lifetime:          24 * time.Hour,
-		keyType:           "ecdsa-p256",
+		keyType:           profile.ECDSAP256,
 		serialHookTimeout: time.Minute,
 		origin:            map[string]string{},
 	}
@@ -128,12 +128,13 @@ func (a *app) overlay(s *settings, defs []settingDef) error {
 func (d settingDef) set(text ...string) error {
 	switch at := d.at.(type) {
 	case *string:
-		if d.name == "key_type" {
-			if _, err := profile.ParseKeyAlgorithm(text[0]); err != nil {
-				return err
-			}
-		}
 		*at = text[0]
+	case *profile.KeyAlgorithm:
+		v, err := profile.ParseKeyAlgorithm(text[0])
+		if err != nil {
+			return err
+		}
+		*at = v
 	case *time.Duration:
 		v, err := parseDuration(text[0])
 		if err != nil {
@@ -154,6 +155,8 @@ func (d settingDef) show() string {
 	switch at := d.at.(type) {
 	case *string:
 		return *at
+	case *profile.KeyAlgorithm:
+		return string(*at)
 	case *time.Duration:
 		return formatDuration(*at)
 	case *[]string:
