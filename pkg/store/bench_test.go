@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -143,4 +145,107 @@ func oneShot(path string, c store.Certificate) error {
 		return tx.Audit(entry(c))
 	})
 	return errors.Join(err, s.Close())
+}
+
+// million makes an inventory of 1,000,000 certificates, in a file, and returns a
+// moment at which one in five of them is live. With -short they are 50,000.
+func million(b *testing.B) (backend storetest.Backend, n serial.Number, at time.Time) {
+	b.Helper()
+	n = 1_000_000
+	if testing.Short() {
+		n = 50_000
+	}
+	backend = storetest.SQLite(b)
+	s := withAuthority(b, backend.Open(b, store.Options{}))
+	fill(b, s, 1, n)
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return backend, n, sample(n / 5 * 4).NotAfter.Add(time.Second)
+}
+
+// BenchmarkList reads a large inventory: pages as a process does that opens the
+// database for it, and all of it in another process, whose memory it reports.
+func BenchmarkList(b *testing.B) {
+	backend, n, at := million(b)
+	page := func(f store.CertificateFilter) func(b *testing.B) {
+		f.Authority, f.At, f.Limit = store.Cluster, at, 100
+		return func(b *testing.B) {
+			for b.Loop() {
+				s := backend.Open(b, store.Options{})
+				if got := len(list(b, s, f)); got != f.Limit {
+					b.Fatalf("%d certificates", got)
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.Run("first page", page(store.CertificateFilter{}))
+	b.Run("middle page", page(store.CertificateFilter{After: n / 2}))
+	b.Run("live", page(store.CertificateFilter{Status: store.Live}))
+	b.Run("expired", page(store.CertificateFilter{Status: store.Expired}))
+	b.Run("count", func(b *testing.B) {
+		s := backend.Open(b, store.Options{})
+		for b.Loop() {
+			read(b, s, func(tx *store.Tx) error {
+				c, err := tx.CountCertificates(store.Cluster, at, serial.Floor(n/10*9))
+				if c.Total != int64(n) || c.Live != int64(n/10)+1 {
+					b.Fatalf("%+v", c)
+				}
+				return err
+			})
+		}
+	})
+	for _, what := range []string{"all", "live"} {
+		b.Run("stream "+what, func(b *testing.B) {
+			for b.Loop() {
+				p := start(b, "stream", backend.Address, what, at.Format(time.RFC3339))
+				numbers := p.numbers()
+				if err := p.wait(); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(numbers[0])*float64(b.N)/b.Elapsed().Seconds(), "certificates/s")
+				b.ReportMetric(float64(numbers[1])/1024, "peak-MiB")
+			}
+		})
+	}
+}
+
+func init() {
+	// stream ADDRESS STATUS TIME: reads all certificates and prints how many there
+	// are and the most memory that the process had, in KiB.
+	helpers["stream"] = func(args []string) error {
+		at, err := time.Parse(time.RFC3339, args[2])
+		if err != nil {
+			return err
+		}
+		s, err := storetest.Open(context.Background(), args[0], store.Options{})
+		if err != nil {
+			return err
+		}
+		f := store.CertificateFilter{Authority: store.Cluster, At: at}
+		if args[1] == "live" {
+			f.Status = store.Live
+		}
+		n := 0
+		err = s.Read(context.Background(), func(tx *store.Tx) error {
+			return tx.Certificates(f, func(store.Certificate) error { n++; return nil })
+		})
+		peak, status := peakMemory()
+		fmt.Printf("%d\n%d\n", n, peak)
+		return errors.Join(err, status, s.Close())
+	}
+}
+
+// peakMemory returns the most memory that this process had, in KiB.
+func peakMemory() (n int, err error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	_, err = fmt.Sscan(after, &n)
+	return n, err
 }

@@ -195,8 +195,8 @@ type Counts struct{ Live, Expired, BelowFloor, Total int64 }
 func (tx *Tx) CountCertificates(id AuthorityID, now time.Time, floor serial.Floor) (n Counts, err error) {
 	err = tx.row(`
 SELECT count(*),
-       coalesce(sum(CASE WHEN not_after < ? THEN 1 ELSE 0 END), 0),
-       coalesce(sum(CASE WHEN not_after >= ? AND serial < ? AND kind <> 'ca' THEN 1 ELSE 0 END), 0)
+       count(CASE WHEN not_after < ? THEN 1 END),
+       count(CASE WHEN not_after >= ? AND serial < ? AND kind <> 'ca' THEN 1 END)
   FROM certificates
  WHERE authority = ?`,
 		[]any{now.Unix(), now.Unix(), int64(floor), string(id)}, &n.Total, &n.Expired, &n.BelowFloor)

@@ -28,7 +28,7 @@ type process struct {
 	stderr bytes.Buffer
 }
 
-func start(t *testing.T, helper string, args ...string) *process {
+func start(t testing.TB, helper string, args ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)

@@ -58,13 +58,16 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// dataSource names the database at path to the driver. What synchronous=FULL
-// promises rests on SQLite's default; the pragma makes it independent of how the
-// driver was compiled. journal_size_limit is what a kept log is cut to when the
-// database is closed: see keepLog.
+// dataSource names the database at path to the driver, with these settings:
+//
+//   - synchronous: what a commit promises, however the driver was compiled
+//   - journal_size_limit: what a kept log is cut to at the end, see keepLog
+//   - temp_store: an INSERT of many rows notes how to undo it; in a file, that takes
+//     a fifth of its time
+//   - cache_size: 4,000 KiB, for which the driver allocates twice as much
 func dataSource(path string, busy time.Duration) string {
-	return fmt.Sprintf("file:%s?mode=rw&_busy_timeout=%d&_pragma=synchronous(FULL)&_pragma=journal_size_limit(0)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8000)",
-		escape.Replace(path), busy.Milliseconds())
+	return fmt.Sprintf("file:%s?mode=rw&_busy_timeout=%d&_pragma=synchronous(FULL)&_pragma=journal_size_limit(0)"+
+		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-4000)", escape.Replace(path), busy.Milliseconds())
 }
 
 // keepLog makes SQLite empty its log when the last process closes the database, where
