@@ -67,8 +67,12 @@ const batchAhead = 3
 
 // inChunks works on inputs in the background, a few chunks at a time, and returns
 // their results in order. So memory doesn't depend on how many there are. When ctx
-// ends or stop says so, no further chunk is begun.
+// ends or stop says so, no further chunk is begun. A single chunk is worked on at
+// once: for one input, goroutines would be a part of the cost that can be measured.
 func inChunks[T any](ctx context.Context, inputs []input, stop func() bool, work func([]input) []T) iter.Seq[[]T] {
+	if len(inputs) <= batchChunk {
+		return func(yield func([]T) bool) { yield(work(inputs)) }
+	}
 	queue := make(chan chan []T, batchAhead-1)
 	go func() {
 		defer close(queue)
