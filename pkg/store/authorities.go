@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"x509ctl/pkg/fault"
@@ -38,7 +39,7 @@ func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
 	err := tx.row(selectAuthority+tx.session.forUpdate(), []any{string(id)},
 		&a.Name, (*sum)(&a.Active), &c.Reserved, &c.Floor, &c.Last,
 		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, second{&a.Created})
-	if err == errNoRow {
+	if errors.Is(err, errNoRow) {
 		return Authority{}, fault.Errorf(fault.NotFound, "no authority %q", string(id))
 	}
 	c.File.Inode, c.Timeline = uint64(inode), uint32(timeline)

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"x509ctl/pkg/fault"
@@ -187,7 +188,7 @@ func scanCertificate(r *sql.Rows, c *Certificate, der bool) error {
 // Errors: [fault.NotFound].
 func (tx *Tx) Certificate(id AuthorityID, n serial.Number) (Certificate, error) {
 	c, err := tx.certificate(` WHERE authority = ? AND serial = ?`, string(id), int64(n))
-	if err == errNoRow {
+	if errors.Is(err, errNoRow) {
 		err = fault.Errorf(fault.NotFound, "no certificate with the serial number %v", n)
 	}
 	return c, err
@@ -197,7 +198,7 @@ func (tx *Tx) Certificate(id AuthorityID, n serial.Number) (Certificate, error) 
 // Errors: [fault.NotFound].
 func (tx *Tx) CACertificate(id AuthorityID, fingerprint [32]byte) (Certificate, error) {
 	c, err := tx.certificate(` WHERE authority = ? AND fingerprint = ? AND kind = 'ca'`, string(id), fingerprint[:])
-	if err == errNoRow {
+	if errors.Is(err, errNoRow) {
 		err = fault.Errorf(fault.NotFound, "no CA certificate with the SHA-256 %x", fingerprint)
 	}
 	return c, err
@@ -213,20 +214,8 @@ func (tx *Tx) CertificateToResume(id AuthorityID, commonName string, key []byte)
  ORDER BY serial DESC
  LIMIT 1`,
 		string(id), key, string(id), profile.FoldName(commonName), resumeHint(key))
-	if err == errNoRow {
+	if errors.Is(err, errNoRow) {
 		err = fault.Errorf(fault.NotFound, "no certificate for that request of %q", commonName)
-	}
-	return c, err
-}
-
-// CertificateByResumeKey is [Tx.CertificateToResume] without the name: it reads the
-// whole inventory.
-//
-// TODO(#2): remove, when pkg/manager gives the name.
-func (tx *Tx) CertificateByResumeKey(id AuthorityID, key []byte) (Certificate, error) {
-	c, err := tx.certificate(` WHERE authority = ? AND resume_key = ? ORDER BY serial DESC LIMIT 1`, string(id), key)
-	if err == errNoRow {
-		err = fault.New(fault.NotFound, "no certificate of this request")
 	}
 	return c, err
 }
@@ -244,43 +233,44 @@ func (tx *Tx) certificate(where string, args ...any) (c Certificate, err error) 
 }
 
 // PruneCertificates forgets up to limit certificates, CA certificates excepted,
-// whose NotAfter is before expiredBefore, and returns how many.
+// whose NotAfter is before expiredBefore, and returns how many: the earliest ones.
 func (tx *Tx) PruneCertificates(id AuthorityID, expiredBefore time.Time, limit int) (int, error) {
-	var names []foundBy
-	pruned := 0
-	err := tx.rows(`
+	expired, err := tx.expired(id, expiredBefore, max(limit, 0))
+	if err != nil {
+		return 0, err
+	}
+	for i := range expired {
+		n := int64(expired[i].Serial)
+		_, err := tx.exec(`DELETE FROM certificates WHERE authority = ? AND serial = ?`, string(id), n)
+		if err != nil {
+			return 0, err
+		}
+		for _, by := range appendFoundBy(nil, &expired[i]) {
+			_, err := tx.exec(`DELETE FROM certificate_names WHERE authority = ? AND name = ? AND serial = ?`, string(id), by.name, n)
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	return len(expired), nil
+}
+
+// expired returns the certificates to be pruned: their numbers, and what they are
+// found by.
+func (tx *Tx) expired(id AuthorityID, before time.Time, limit int) (all []Certificate, err error) {
+	err = tx.rows(`
 SELECT serial, common_name, holder, names
   FROM certificates
  WHERE authority = ? AND not_after < ? AND kind <> 'ca'
  ORDER BY not_after, serial
  LIMIT ?`,
-		[]any{string(id), expiredBefore.Unix(), limit}, func(r *sql.Rows) error {
+		[]any{string(id), before.Unix(), limit}, func(r *sql.Rows) error {
 			var c Certificate
-			var list string
-			if err := r.Scan(&c.Serial, &c.CommonName, &c.Holder, &list); err != nil {
-				return err
-			}
-			c.Names = unlines(list)
-			names = appendFoundBy(names, &c)
-			pruned++
-			return nil
+			var names string
+			err := r.Scan(&c.Serial, &c.CommonName, &c.Holder, &names)
+			c.Names = unlines(names)
+			all = append(all, c)
+			return err
 		})
-	if err != nil {
-		return 0, err
-	}
-	last := serial.Number(0)
-	for _, n := range names {
-		if n.serial != last {
-			last = n.serial
-			if _, err := tx.exec(`DELETE FROM certificates WHERE authority = ? AND serial = ?`, string(id), int64(last)); err != nil {
-				return 0, err
-			}
-		}
-		_, err := tx.exec(`DELETE FROM certificate_names WHERE authority = ? AND name = ? AND serial = ?`,
-			string(id), n.name, int64(n.serial))
-		if err != nil {
-			return 0, err
-		}
-	}
-	return pruned, nil
+	return all, err
 }

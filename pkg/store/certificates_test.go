@@ -162,7 +162,8 @@ func TestPruneCertificates(t *testing.T) {
 		fill(t, s, 1, 100)
 		ca := sample(101)
 		ca.Kind, ca.NotAfter = store.KindCA, epoch
-		write(t, s, func(tx *store.Tx) error { return tx.InsertCertificates([]store.Certificate{ca}) })
+		nameless := store.Certificate{Authority: store.Cluster, Serial: 102, NotAfter: sample(1).NotAfter}
+		write(t, s, func(tx *store.Tx) error { return tx.InsertCertificates([]store.Certificate{ca, nameless}) })
 		prune := func(before time.Time, limit int) (n int) {
 			write(t, s, func(tx *store.Tx) (err error) {
 				n, err = tx.PruneCertificates(store.Cluster, before, limit)
@@ -171,8 +172,9 @@ func TestPruneCertificates(t *testing.T) {
 			return n
 		}
 		at := sample(61).NotAfter
+		wantEqual(t, "none", prune(at, 0)+prune(at, -1), 0)
 		wantEqual(t, "first", prune(at, 40), 40)
-		wantEqual(t, "rest", prune(at, 40), 20)
+		wantEqual(t, "rest", prune(at, 40), 21)
 		wantEqual(t, "nothing left", prune(at, 40), 0)
 		got := list(t, s, store.CertificateFilter{Authority: store.Cluster})
 		wantEqual(t, "what is kept", []serial.Number{got[0].Serial, got[39].Serial, got[40].Serial}, []serial.Number{61, 100, 101})

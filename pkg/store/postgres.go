@@ -267,8 +267,8 @@ func (s *postgresSession) timeline() (uint32, error) {
 }
 
 func (s *postgresSession) commit() error {
-	defer s.conn.Close() // back to the pool
-	s.warnings()         // of the statements before
+	defer func() { _ = s.conn.Close() }() // back to the pool
+	s.warnings()                          // of the statements before
 	err := s.tx.Commit()
 	if !s.write {
 		return s.sort(err)

@@ -1,12 +1,16 @@
 package store
 
-import "x509ctl/pkg/fault"
+import (
+	"errors"
+
+	"x509ctl/pkg/fault"
+)
 
 // Setting returns the value kept under name.
 // Errors: [fault.NotFound].
 func (tx *Tx) Setting(name string) (value string, err error) {
 	err = tx.row(`SELECT value FROM settings WHERE name = ?`, []any{name}, &value)
-	if err == errNoRow {
+	if errors.Is(err, errNoRow) {
 		return "", fault.Errorf(fault.NotFound, "no setting %q", name)
 	}
 	return value, err

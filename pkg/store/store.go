@@ -52,7 +52,7 @@ const DefaultWait = 30 * time.Second
 
 // Options say how a Store is opened. The zero value is ready to use.
 type Options struct {
-	// Wait bounds the time that one call waits for the locks of other processes.
+	// Wait bounds each wait for other transactions, here or in other processes.
 	// 0 means [DefaultWait]. When it is over, the call fails with [ErrBusy].
 	Wait time.Duration
 	// Migrate brings an older schema up to date. Without it an older schema is

@@ -192,7 +192,6 @@ func (s *Server) start(t testing.TB, settings ...string) {
 		t.Fatal(err)
 	}
 	db := s.db(t, "postgres")
-	defer db.Close()
 	var err error
 	for range 600 {
 		if err = db.Ping(); err == nil {
@@ -244,18 +243,24 @@ func (s *Server) NewDatabase(t testing.TB) string {
 func (s *Server) Exec(t testing.TB, database, statement string) {
 	t.Helper()
 	db := s.db(t, database)
-	defer db.Close()
 	if _, err := db.Exec(statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
 
+// db returns a pool that lasts as long as the test.
 func (s *Server) db(t testing.TB, database string) *sql.DB {
 	t.Helper()
 	p, err := OpenPool(s.Address(database))
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.DB.SetMaxIdleConns(0)
+	t.Cleanup(func() {
+		if err := p.DB.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return p.DB
 }
 
