@@ -2,13 +2,17 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -268,7 +272,9 @@ func TestCreateSQLiteBesideAnOldLog(t *testing.T) {
 	fill(t, withAuthority(t, fresh), 1, 10)
 	must(t, s.Close()) // the one that was lost
 	fill(t, fresh, 11, 10)
-	wantEqual(t, "certificates", len(list(t, fresh, store.CertificateFilter{Authority: store.Cluster})), 20)
+	for _, s := range []*storetest.Store{fresh, b.Open(t, store.Options{})} {
+		wantEqual(t, "certificates", len(list(t, s, store.CertificateFilter{Authority: store.Cluster})), 20)
+	}
 	checkIntegrity(t, b.Path())
 }
 
@@ -317,6 +323,41 @@ func TestPlaceSQLite(t *testing.T) {
 	})
 	if err := store.PlaceSQLite(filepath.Join(t.TempDir(), "none"), filepath.Join(t.TempDir(), "x")); err == nil {
 		t.Error("a file that isn't there was placed")
+	}
+}
+
+func init() {
+	// create DIR: makes databases until it is killed, printing the number of each.
+	helpers["create"] = func(args []string) error {
+		for n := 1; ; n++ {
+			if err := store.CreateSQLite(context.Background(), filepath.Join(args[0], fmt.Sprintf("%d.db", n))); err != nil {
+				return err
+			}
+			fmt.Println(n)
+		}
+	}
+}
+
+// A process that is killed while it makes a database leaves a whole one or none.
+func TestKilledCreateSQLite(t *testing.T) {
+	for range 10 {
+		dir := t.TempDir()
+		p := start(t, "create", dir)
+		time.Sleep(20*time.Millisecond + rand.N(50*time.Millisecond))
+		must(t, p.cmd.Process.Kill())
+		made := len(p.numbers())
+		_ = p.wait()
+		found := 0
+		for _, name := range names(t, dir) {
+			if strings.HasSuffix(name, ".db") {
+				found++
+				s := storetest.Backend{Address: "sqlite:" + filepath.Join(dir, name)}.Open(t, store.Options{})
+				must(t, withAuthority(t, s).Close())
+			}
+		}
+		if found != made && found != made+1 {
+			t.Errorf("%d databases, %d were reported", found, made)
+		}
 	}
 }
 
