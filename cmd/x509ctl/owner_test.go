@@ -259,3 +259,23 @@ func TestLooseModes(t *testing.T) {
 		c.ok("cert", "issue", node1, "--combined", filepath.Join(t.TempDir(), "yes.pem"))
 	}
 }
+
+// TestForeignFiles gives files in root's directory to another user, who can then
+// write them, or read them, whatever their mode is: they are refused.
+func TestForeignFiles(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	for _, name := range []string{"x509ctl.yaml", "ca/key.pem", "ca", "x509ctl.db"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			write(t, c.path("x509ctl.yaml"), 0o644, "lifetime: 2h\n")
+			give(t, c.path(name))
+			c.fails(5, "cert", "issue", node1, "--combined", filepath.Join(t.TempDir(), "no.pem"))
+			if err := os.Chown(c.path(name), 0, 0); err != nil {
+				t.Fatal(err)
+			}
+			c.ok("cert", "issue", node1, "--combined", filepath.Join(t.TempDir(), "yes.pem"))
+		})
+	}
+}

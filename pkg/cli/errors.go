@@ -76,6 +76,7 @@ func report(w io.Writer, cmd *cobra.Command, args []string, err error) {
 func hints(cmd *cobra.Command, err error) []string {
 	var usage *usageError
 	var secrecy *durable.SecrecyError
+	var owner *durable.OwnerError
 	var file *outfileError
 	switch {
 	case errors.As(err, &usage):
@@ -84,6 +85,8 @@ func hints(cmd *cobra.Command, err error) []string {
 			return []string{usage.hint, see}
 		}
 		return []string{see}
+	case errors.As(err, &owner):
+		return []string{fmt.Sprintf("when its content is right: chown %d %s", owner.Want, shellQuote(owner.Path))}
 	case errors.As(err, &secrecy):
 		return []string{fmt.Sprintf("chmod %04o %s", secrecy.Mend, shellQuote(secrecy.Path))}
 	case errors.As(err, &file) && fault.KindOf(file.err) == fault.Exists:

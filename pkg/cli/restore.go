@@ -49,6 +49,12 @@ unless --keep-min-serial says that there are none.`,
 }
 
 func runRestore(ctx context.Context, a *app, o restoreOptions) error {
+	// First of all, as with connect: root becomes the directory's owner here, and
+	// opens no file for him before.
+	config, err := a.managerConfig()
+	if err != nil {
+		return err
+	}
 	known, err := knownSerial(o.atLeast, o.from)
 	if err != nil {
 		return err
@@ -59,12 +65,8 @@ func runRestore(ctx context.Context, a *app, o restoreOptions) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		in = f
-	}
-	config, err := a.managerConfig()
-	if err != nil {
-		return err
 	}
 	s, err := manager.Restore(ctx, config, in, known, o.keepMin)
 	if err != nil {

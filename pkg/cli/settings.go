@@ -171,7 +171,7 @@ func (d settingDef) show() string {
 
 // readSettingsFile applies x509ctl.yaml, when there is one.
 func readSettingsFile(s *settings, defs []settingDef) error {
-	dir, err := durable.OpenDir(s.dir)
+	dir, err := durable.OpenState(s.dir)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil
 	}

@@ -41,8 +41,10 @@ const tempPrefix = ".x509ctl-tmp-"
 // A Dir is an open directory of the state directory. Its zero value is unusable.
 // Names given to its methods are single path elements; any other name is an error.
 type Dir struct {
-	f    *os.File
-	path string
+	f     *os.File
+	path  string
+	state bool // see OpenState
+	owner int  // the state directory's; for a Dir of OpenState only
 }
 
 // OpenDir opens the directory at path. The path itself may lead through symbolic
@@ -53,8 +55,70 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, sorted(err)
 	}
-	return &Dir{f, path}, nil
+	return &Dir{f: f, path: path}, nil
 }
+
+// OpenState is OpenDir for the state directory. Who can replace a file there, or owns
+// one, decides what the process does: so the directory, those below it and the
+// files that are read must belong to the directory's owner, or to root, and nobody
+// else may write to the directories.
+//
+// Errors, here and of [Dir.Sub] and [Dir.ReadFile]: [*OwnerError]; [*SecrecyError].
+func OpenState(path string) (*Dir, error) {
+	d, err := OpenDir(path)
+	if err != nil {
+		return nil, err
+	}
+	st, err := statx(d.fd(), "", unix.AT_EMPTY_PATH)
+	if err != nil {
+		return nil, errors.Join(d.failed("examining", ".", err), d.Close())
+	}
+	d.state, d.owner = true, st.UID
+	if err := d.vet(path, st); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// Vet refuses what is called name in a state directory when others than the
+// directory's owner could have made it or can replace it: what [Dir.ReadFile] does by
+// itself, for a file that is opened by somebody else.
+func (d *Dir) Vet(name string) (Stat, error) {
+	st, err := d.Stat(name)
+	if err != nil {
+		return st, err
+	}
+	if st.Mode&fs.ModeSymlink != 0 {
+		return st, d.failed("opening", name, unix.ELOOP)
+	}
+	return st, d.vet(filepath.Join(d.path, name), st)
+}
+
+func (d *Dir) vet(path string, st Stat) error {
+	switch {
+	case !d.state:
+		return nil
+	case st.UID != d.owner && st.UID != 0:
+		return &OwnerError{Path: path, Owner: st.UID, Want: d.owner}
+	case st.Mode.IsDir() && st.Mode.Perm()&0o022 != 0:
+		return &SecrecyError{Path: path, Mode: st.Mode, Mend: st.Mode.Perm() &^ 0o022}
+	}
+	return nil
+}
+
+// An OwnerError is a file of the state directory that belongs to somebody else than
+// the directory does. Owner and Want are user ids.
+type OwnerError struct {
+	Path        string
+	Owner, Want int
+}
+
+func (e *OwnerError) Error() string {
+	return fmt.Sprintf("%s belongs to user %d, and its directory to user %d", e.Path, e.Owner, e.Want)
+}
+
+// FaultKind makes the error [fault.Denied].
+func (e *OwnerError) FaultKind() fault.Kind { return fault.Denied }
 
 // Close closes the directory. Locks taken in it stay.
 func (d *Dir) Close() error { return d.f.Close() }
@@ -71,7 +135,15 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{f, filepath.Join(d.path, name)}, nil
+	sub := &Dir{f: f, path: filepath.Join(d.path, name), state: d.state, owner: d.owner}
+	st, err := statx(sub.fd(), "", unix.AT_EMPTY_PATH)
+	if err != nil {
+		return nil, errors.Join(d.failed("examining", name, err), sub.Close())
+	}
+	if err := d.vet(sub.path, st); err != nil {
+		return nil, errors.Join(err, sub.Close())
+	}
+	return sub, nil
 }
 
 // Mkdir makes the directory name in d with exactly mode, or does nothing when a
@@ -202,6 +274,9 @@ func (d *Dir) failed(doing, name string, err error) error {
 		return fault.Errorf(fault.Denied, "%s is a symbolic link, and those are not followed in this directory", path)
 	}
 	if errors.Is(err, unix.ENOTDIR) {
+		if st, e := statx(d.fd(), name, unix.AT_SYMLINK_NOFOLLOW); e == nil && st.Mode&fs.ModeSymlink != 0 {
+			return d.failed(doing, name, unix.ELOOP)
+		}
 		return fault.Errorf(fault.Denied, "%s is not a directory", path)
 	}
 	return sorted(fmt.Errorf("%s %s: %w", doing, path, err))

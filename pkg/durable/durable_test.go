@@ -324,3 +324,73 @@ func TestReadInput(t *testing.T) {
 		t.Errorf("/dev/null: %d bytes, %v", len(b), err)
 	}
 }
+
+func TestOpenState(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	sub := filepath.Join(path, "sub")
+	if err := os.MkdirAll(sub, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, "file"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	try := func() error {
+		d, err := OpenState(path)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		_, _, err = d.ReadFile("file", 10, Guarded)
+		_, vetted := d.Vet("file")
+		if (err == nil) != (vetted == nil) {
+			t.Errorf("ReadFile says %v, Vet %v", err, vetted)
+		}
+		s, suberr := d.Sub("sub")
+		if suberr == nil {
+			suberr = s.Close()
+		}
+		return errors.Join(err, suberr)
+	}
+	if err := try(); err != nil {
+		t.Fatal(err)
+	}
+	var secrecy *SecrecyError
+	for _, dir := range []string{path, sub} {
+		for _, mode := range []fs.FileMode{0o722, 0o775, 0o777} {
+			if err := os.Chmod(dir, mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := try(); !errors.As(err, &secrecy) || secrecy.Path != dir || secrecy.Mend != mode&^0o022 {
+				t.Errorf("%s with mode %o: %v", dir, mode, err)
+			}
+		}
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("not root")
+		}
+		t.Skip("only root can give files away")
+	}
+	var owner *OwnerError
+	for _, name := range []string{"file", "sub"} {
+		if err := os.Chown(filepath.Join(path, name), 1000, 1000); err != nil {
+			t.Fatal(err)
+		}
+		if err := try(); !errors.As(err, &owner) || owner.Owner != 1000 || owner.Want != os.Getuid() {
+			t.Errorf("%s of another user: %v", name, err)
+		}
+		if err := os.Chown(filepath.Join(path, name), 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Root's files are trusted in another user's directory.
+	if err := os.Chown(path, 1000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := try(); err != nil {
+		t.Errorf("root's files in another user's directory: %v", err)
+	}
+}

@@ -54,9 +54,12 @@ func statx(fd int, name string, flags int) (Stat, error) {
 type Secrecy int
 
 const (
-	Public  Secrecy = iota // anybody may read it
-	Private                // nobody else may read or write it
-	Guarded                // nobody else may write it
+	// Public is a file that anybody may read.
+	Public Secrecy = iota
+	// Private is a file that nobody else may read or write.
+	Private
+	// Guarded is a file that nobody else may write.
+	Guarded
 )
 
 // ReadFile reads the regular file name of at most limit bytes.
@@ -69,7 +72,7 @@ func (d *Dir) ReadFile(name string, limit int64, want Secrecy) ([]byte, Stat, er
 	if err != nil {
 		return nil, Stat{}, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	st, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
 	if err != nil {
 		return nil, st, d.failed("examining", name, err)
@@ -78,7 +81,7 @@ func (d *Dir) ReadFile(name string, limit int64, want Secrecy) ([]byte, Stat, er
 	if !st.Mode.IsRegular() {
 		return nil, st, fault.Errorf(fault.Malformed, "%s is not a regular file", path)
 	}
-	if err := checkSecrecy(path, st, want); err != nil {
+	if err := errors.Join(d.vet(path, st), checkSecrecy(path, st, want)); err != nil {
 		return nil, st, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
@@ -101,7 +104,7 @@ type SecrecyError struct {
 
 func (e *SecrecyError) Error() string {
 	what := "written"
-	if e.Mode&0o044 != 0 && e.Mend&0o044 == 0 {
+	if e.Mode&0o044 != 0 && e.Mend&0o044 == 0 && !e.Mode.IsDir() {
 		what = "read"
 	}
 	return fmt.Sprintf("%s (mode %04o) can be %s by others than its owner", e.Path, e.Mode.Perm(), what)

@@ -58,7 +58,10 @@ func wait(ctx context.Context, f *os.File, path string) (*Lock, error) {
 		}
 		return &Lock{f}, nil
 	case <-ctx.Done():
-		go func() { <-got; _ = f.Close() }()
+		go func() {
+			<-got
+			_ = f.Close() // which drops the lock that nobody waits for any more
+		}()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, fmt.Errorf("waiting for %s: %w", path, ErrLocked)
 		}

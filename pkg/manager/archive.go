@@ -30,7 +30,7 @@ func writeArchive(w io.Writer, entries []entry, database string, now func() time
 	if err != nil {
 		return fmt.Errorf("reading the snapshot: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	st, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("reading the snapshot: %w", err)

@@ -138,7 +138,7 @@ func (m *Manager) stateDir() (*durable.Dir, error) {
 	if m.state != nil {
 		return m.state, nil
 	}
-	d, err := durable.OpenDir(m.config.Dir)
+	d, err := durable.OpenState(m.config.Dir)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil, fmt.Errorf("opening %s: %w", m.config.Dir, ErrNotInitialised)
 	}
@@ -222,7 +222,7 @@ func (m *Manager) openDatabase(ctx context.Context, o store.Options) (*store.Sto
 // checkDatabase refuses a database that others can read or write: it holds no key,
 // but whoever writes it decides who gets certificates.
 func checkDatabase(state *durable.Dir) error {
-	st, err := state.Stat(databaseFile)
+	st, err := state.Vet(databaseFile)
 	if err != nil {
 		return err
 	}

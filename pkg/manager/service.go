@@ -29,12 +29,18 @@ import (
 
 // The records that the store keeps are what a Service returns.
 type (
-	AuthorityID       = store.AuthorityID
-	Certificate       = store.Certificate
+	// AuthorityID names an authority.
+	AuthorityID = store.AuthorityID
+	// Certificate is a record of the inventory.
+	Certificate = store.Certificate
+	// CertificateFilter says which records are wanted.
 	CertificateFilter = store.CertificateFilter
-	Node              = store.Node
-	AuditEntry        = store.AuditEntry
-	AuditFilter       = store.AuditFilter
+	// Node is a machine that may have certificates.
+	Node = store.Node
+	// AuditEntry is a record of what somebody did.
+	AuditEntry = store.AuditEntry
+	// AuditFilter says which entries are wanted.
+	AuditFilter = store.AuditFilter
 )
 
 // Cluster is the id of the cluster's authority.
@@ -233,9 +239,12 @@ type SetMinRequest struct {
 type MinTarget int
 
 const (
-	MinNumber MinTarget = iota // the number in the request
-	MinLast                    // the last certificate issued stays accepted
-	MinNext                    // everything issued so far is out
+	// MinNumber is the number in the request.
+	MinNumber MinTarget = iota
+	// MinLast leaves the last certificate issued accepted.
+	MinLast
+	// MinNext puts out everything issued so far.
+	MinNext
 )
 
 // SetMinResult is the floor before and after, and what lies between.
