@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
 )
 
 // An outfile is where a result goes that a user wants in a file. A file in a
@@ -26,9 +29,13 @@ func (a *app) claim(path string, mode fs.FileMode) (*outfile, error) {
 		return &outfile{path: "-", stream: a.stdout}, nil
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		// Not blocking: a FIFO that nobody reads is an error, not a wait for ever.
+		f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if errors.Is(err, syscall.ENXIO) {
+			return nil, fault.Errorf(fault.Unavailable, "nobody reads from %s", path)
+		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("opening the output: %w", err)
 		}
 		return &outfile{path: path, stream: f, opened: f}, nil
 	}
