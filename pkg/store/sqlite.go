@@ -46,7 +46,7 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	e := &sqlite{file: f, wait: o.wait(), turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt)}
 	e.turn <- struct{}{}
 	if e.db, e.conn, err = connect(ctx, dataSource(path, busyTimeout)); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, sortSQLite(err)), f.close())
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, e.sort(err)), f.close())
 	}
 	if err := keepLog(e.conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), e.close())
@@ -162,10 +162,10 @@ func (e *sqlite) schema(ctx context.Context) (have int64, err error) {
 		return err
 	})
 	if sqliteCode(err) == sqliteError { // no such table
-		return 0, damaged(err)
+		err = damaged(err)
 	}
 	if err != nil {
-		return 0, sortSQLite(err)
+		return 0, e.sort(err)
 	}
 	return have, e.file.check()
 }
@@ -193,7 +193,17 @@ func (e *sqlite) migrate(ctx context.Context) (err error) {
 	return sortSQLite(err)
 }
 
-func (e *sqlite) sort(err error) error { return sortSQLite(err) }
+// sort blames whatever SQLite complains of, but for waiting, on the loss of its file
+// when that has happened.
+func (e *sqlite) sort(err error) error {
+	if sqliteCode(err) == 0 || isBusy(err) {
+		return sortSQLite(err)
+	}
+	if lost := e.file.check(); errors.Is(lost, ErrReplaced) {
+		return fmt.Errorf("%w: %w", lost, err)
+	}
+	return sortSQLite(err)
+}
 
 // close closes the statements too: database/sql leaves those of a single connection
 // to its user, and SQLite keeps a file open for as long as there is one.
@@ -223,7 +233,7 @@ func (s *sqliteSession) begin(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return sortSQLite(err)
+		return s.sort(err)
 	}
 	if err := errors.Join(s.file.check(), checkVersion(have)); err != nil {
 		_, _ = s.exec("ROLLBACK")
@@ -295,7 +305,7 @@ func (s *sqliteSession) timeline() (uint32, error) { return 0, nil }
 func (s *sqliteSession) commit() error {
 	if _, err := s.exec("COMMIT"); err != nil {
 		s.rollback()
-		return sortSQLite(err)
+		return s.sort(err)
 	}
 	defer s.give()
 	if s.write {
