@@ -188,17 +188,18 @@ func (f *CertificateFilter) found(q *where) {
 	}
 }
 
-// Counts are the numbers of an authority's certificates by [Status].
+// Counts are the numbers of an authority's certificates by [Status], those of its
+// CAs left out.
 type Counts struct{ Live, Expired, BelowFloor, Total int64 }
 
-// CountCertificates counts an authority's certificates.
+// CountCertificates counts an authority's certificates, but for its CAs'.
 func (tx *Tx) CountCertificates(id AuthorityID, now time.Time, floor serial.Floor) (n Counts, err error) {
 	err = tx.row(`
 SELECT count(*),
        count(CASE WHEN not_after < ? THEN 1 END),
-       count(CASE WHEN not_after >= ? AND serial < ? AND kind <> 'ca' THEN 1 END)
+       count(CASE WHEN not_after >= ? AND serial < ? THEN 1 END)
   FROM certificates
- WHERE authority = ?`,
+ WHERE authority = ? AND kind <> 'ca'`,
 		[]any{now.Unix(), now.Unix(), int64(floor), string(id)}, &n.Total, &n.Expired, &n.BelowFloor)
 	n.Live = n.Total - n.Expired - n.BelowFloor
 	return n, err
