@@ -38,6 +38,7 @@ type signBatch struct {
 	halted    atomic.Bool // what failed would fail for the requests to come as well
 	delivered int         // certificates that are where they should be
 	broken    error       // of the one file or stream for all of them
+	refused   error       // by the manager, of a whole chunk: what ended the batch
 	failures  failures
 
 	check func() (trust.Check, error) // what files that exist are judged by
@@ -62,7 +63,7 @@ func (i *signItem) open() bool { return i.status == "" && i.err == nil }
 // tell, if not nil, is called for each request. The error is the first failure in
 // the order of the inputs, or what ended the batch early.
 func (b *signBatch) run(ctx context.Context, inputs []input, w io.Writer, tell func(signView)) error {
-	if len(inputs) > batchChunk && b.app.catchSignals != nil {
+	if len(inputs) > batchChunk {
 		b.app.catchSignals()
 	}
 	b.failures.total = len(inputs)
@@ -86,8 +87,16 @@ func (b *signBatch) run(ctx context.Context, inputs []input, w io.Writer, tell f
 	case b.broken != nil:
 		return b.broken
 	}
+	if call, ok := b.failures.first.(callError); ok && b.delivered == 0 { //nolint:errorlint // not what it wraps
+		return call.error // of no request in particular
+	}
 	return b.failures.err("requests")
 }
+
+// A callError is what the manager could not do for any request of a chunk.
+type callError struct{ error }
+
+func (e callError) Unwrap() error { return e.error }
 
 // chunk takes requests from their files to their certificates' files. It returns
 // nothing when the batch was stopped before a serial number was spent on them.
@@ -140,7 +149,7 @@ func (b *signBatch) sign(ctx context.Context, items []*signItem) {
 		i.request = nil
 		switch {
 		case err != nil:
-			i.err = err
+			i.err = callError{err}
 		case results[n].Err != nil:
 			i.err = results[n].Err
 		default:
@@ -208,10 +217,7 @@ func (b *signBatch) finish(i *signItem, w io.Writer, tell func(signView)) {
 	name := inputName(i.in.path)
 	if i.err != nil {
 		i.status = failedStatus
-		b.failures.add(fmt.Errorf("signing %s: %w", name, i.err))
-		if tell == nil && b.failures.total > 1 {
-			b.app.complain(fmt.Errorf("signing %s: %w", name, i.err))
-		}
+		b.fail(i, name, tell != nil)
 	} else {
 		b.delivered++
 		if len(i.result.Ignored) > 0 {
@@ -224,6 +230,18 @@ func (b *signBatch) finish(i *signItem, w io.Writer, tell func(signView)) {
 	if tell != nil {
 		tell(newSignView(i, b.out))
 	}
+}
+
+// fail counts the failure of an item, and tells it where no report does.
+func (b *signBatch) fail(i *signItem, name string, reported bool) {
+	err := i.err
+	if _, ok := err.(callError); !ok { //nolint:errorlint // not what it wraps
+		err = fmt.Errorf("signing %s: %w", name, err)
+		if !reported && b.failures.total > 1 {
+			b.app.complain(err)
+		}
+	}
+	b.failures.add(err)
 }
 
 // ignoredText says what a request did not get.
