@@ -78,7 +78,11 @@ func (f *file) examine() error {
 	if name := networks[uint32(fs.Type)]; name != "" {
 		return fault.Errorf(fault.Denied, "%s is on a network file system (%s), whose locks a database can't rely on", f.path, name)
 	}
+	// By the name, which may have gone meanwhile; access(2) takes no such descriptor.
 	if err := unix.Access(f.path, unix.R_OK|unix.W_OK); err != nil {
+		if lost := f.check(); lost != nil {
+			return lost
+		}
 		return fmt.Errorf("opening %s for reading and writing: %w", f.path, err)
 	}
 	return nil

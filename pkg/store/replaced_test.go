@@ -39,6 +39,9 @@ func TestErrorsOfALostFile(t *testing.T) {
 			t.Errorf("error %d after the file was removed: %v", code, err)
 		}
 	}
+	if err := f.examine(); !errors.Is(err, ErrReplaced) {
+		t.Errorf("examining the file after it was removed: %v", err)
+	}
 	if err := e.sort(coded(sqliteBusy)); !errors.Is(err, ErrBusy) {
 		t.Errorf("a busy database: %v", err)
 	}
