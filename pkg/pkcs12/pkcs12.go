@@ -22,7 +22,14 @@
 //
 // The entries have no friendly name, because the encoder below offers none for
 // keys: Java calls the entry "1", and NSS takes the certificate's common name.
-// Nothing is decoded here but what was just encoded.
+//
+// # Reading
+//
+// [Parse] tells what a file is without its password, and [File.Open] what is in it.
+// Usual decoders do what a file asks for, for hours if it asks for that, believe a MAC
+// that anybody could have forged, and say of anything they don't like that the password
+// is wrong. So files are read by code of this package's own, which refuses the one and
+// finds out the other; tests hold it to what the usual decoder reads.
 package pkcs12
 
 import (

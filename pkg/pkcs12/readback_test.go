@@ -14,7 +14,7 @@ import (
 	gopkcs12 "software.sslmate.com/src/go-pkcs12"
 )
 
-func newContents(t *testing.T, chain int) contents {
+func newContents(t testing.TB, chain int) contents {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

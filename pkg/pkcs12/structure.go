@@ -37,6 +37,8 @@ func algorithmsOf(p Profile) (algorithms, bool) {
 	return algorithms{}, false
 }
 
+type algorithmIdentifier = pkix.AlgorithmIdentifier
+
 // The parts of RFC 7292, section 4, down to where the algorithms stand.
 type (
 	pfx struct {
