@@ -200,13 +200,14 @@ func (m *Manager) openDatabase(ctx context.Context, o store.Options) (*store.Sto
 	if err != nil {
 		return nil, err
 	}
-	if err := checkDatabase(state); err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			return nil, m.missingDatabase()
-		}
-		return nil, err
+	err = checkDatabase(state)
+	var s *store.Store
+	if err == nil {
+		s, err = store.OpenSQLite(ctx, filepath.Join(m.config.Dir, databaseFile), o)
 	}
-	s, err := store.OpenSQLite(ctx, filepath.Join(m.config.Dir, databaseFile), o)
+	if fault.KindOf(err) == fault.NotFound { // or gone between the two
+		return nil, m.missingDatabase()
+	}
 	if err != nil {
 		return nil, err
 	}
