@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -207,7 +206,5 @@ func TestMigrateAllOrNothing(t *testing.T) {
 	must(t, err)
 	wantEqual(t, "version", have, 1)
 	must(t, s.Close())
-	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
-		t.Errorf("files: %v", left)
-	}
+	wantEqual(t, "files", names(t, filepath.Dir(path)), []string{"x509ctl.db", "x509ctl.db-shm", "x509ctl.db-wal"})
 }

@@ -45,7 +45,11 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	e := &sqlite{file: f, wait: o.wait(), turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt)}
 	e.turn <- struct{}{}
-	if e.db, e.conn, err = connect(ctx, dataSource(path, busyTimeout)); err != nil {
+	err = e.patiently(ctx, func() (err error) {
+		e.db, e.conn, err = connect(ctx, dataSource(path, busyTimeout))
+		return err
+	})
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, e.sort(err)), f.close())
 	}
 	if err := keepLog(e.conn); err != nil {
@@ -173,7 +177,12 @@ func (e *sqlite) schema(ctx context.Context) (have int64, err error) {
 // migrate holds the lock for writing around all migrations, so that they happen
 // together or not at all, and once. For that they are marked NO TRANSACTION.
 func (e *sqlite) migrate(ctx context.Context) (err error) {
-	db, conn, err := connect(ctx, dataSource(e.file.path, busyTimeout))
+	var db *sql.DB
+	var conn *sql.Conn
+	err = e.patiently(ctx, func() (err error) {
+		db, conn, err = connect(ctx, dataSource(e.file.path, busyTimeout))
+		return err
+	})
 	if err != nil {
 		return sortSQLite(err)
 	}

@@ -202,6 +202,9 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 // attempt runs fn in one transaction. The transaction is over when it returns,
 // even if fn panics.
 func (s *Store) attempt(ctx context.Context, write bool, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	t, err := s.engine.begin(ctx, write)
 	if err != nil {
 		return err

@@ -62,7 +62,8 @@ func TestWriteAllOrNothing(t *testing.T) {
 		})
 		wantIs(t, "interrupted before the commit", err, context.Canceled)
 		wantEqual(t, "after an interruption", setting(t, s, "a"), "(none)")
-		wantIs(t, "interrupted before the start", s.Write(ctx, func(*store.Tx) error { return nil }), context.Canceled)
+		err = s.Write(ctx, func(*store.Tx) error { t.Error("fn was called"); return nil })
+		wantIs(t, "interrupted before the start", err, context.Canceled)
 
 		write(t, s, func(tx *store.Tx) error { return tx.PutSetting("a", "1") })
 		wantEqual(t, "after a commit", setting(t, s, "a"), "1")
