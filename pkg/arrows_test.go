@@ -51,6 +51,9 @@ var rules = map[string]rule{
 	"pkg/durable": {ours: []string{"pkg/fault"}, outside: []string{"golang.org/x/sys"}},
 	"pkg/profile": {ours: []string{"pkg/fault", "pkg/serial"}, outside: []string{"golang.org/x/crypto"}},
 	"pkg/trust":   {ours: []string{"pkg/fault", "pkg/serial"}},
+	// crypto/tls is kept out of pkg/trust, which the tool links.
+	"pkg/trust/trusttls": {ours: []string{"pkg/fault", "pkg/trust"}},
+
 	"pkg/pkcs12":  {ours: []string{"pkg/fault"}, outside: []string{"software.sslmate.com/src/go-pkcs12"}},
 
 	// Support of tests, which no package but tests may import.
@@ -64,6 +67,7 @@ var rules = map[string]rule{
 // reserved are the parts of the standard library that few packages may import. A
 // path stands for those below it as well.
 var reserved = map[string][]string{
+	"crypto/tls":   {"pkg/trust/trusttls"},
 	"net/http":     {},
 	"database/sql": {"cmd/x509ctl", "pkg/store", "pkg/store/storetest"},
 	"os/signal":    {"pkg/cli"},

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -99,23 +100,23 @@ func (c Check) checkPurpose(leaf *x509.Certificate) error {
 }
 
 func (c Check) checkName(leaf *x509.Certificate) error {
-	if c.Name == "" {
+	if c.Name == "" || HasName(leaf, c.Name) {
 		return nil
 	}
-	if addr, err := netip.ParseAddr(c.Name); err == nil {
-		for _, ip := range leaf.IPAddresses {
-			if bytes.Equal(ip, addr.AsSlice()) && addr.Zone() == "" {
-				return nil
-			}
-		}
-	} else {
-		for _, name := range leaf.DNSNames {
-			if foldASCII(name) == foldASCII(c.Name) {
-				return nil
-			}
-		}
-	}
 	return refuse(WrongName, "%s is not for %s: it is for %s", label(leaf), quoted(c.Name), names(leaf))
+}
+
+// HasName reports whether name, a DNS name or an IP address, is one of the subject
+// alternative names of leaf, compared as [Check.Verify] does. Nothing else of leaf
+// is judged.
+func HasName(leaf *x509.Certificate, name string) bool {
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return slices.ContainsFunc(leaf.IPAddresses, func(ip net.IP) bool {
+			return bytes.Equal(ip, addr.AsSlice()) && addr.Zone() == ""
+		})
+	}
+	folded := foldASCII(name)
+	return slices.ContainsFunc(leaf.DNSNames, func(n string) bool { return foldASCII(n) == folded })
 }
 
 // foldASCII returns s in lower case, octet by octet: other letters than ASCII's
