@@ -589,9 +589,8 @@ func TestLike(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	c := newContents(f, 1)
 	for _, e := range []*gopkcs12.Encoder{gopkcs12.Modern2023, gopkcs12.Modern2026, gopkcs12.LegacyDES, gopkcs12.LegacyRC2, gopkcs12.Passwordless} {
-		f.Add(encodeWith(e, c, ""))
+		f.Add(encodeWith(e.WithIterations(1), c, ""))
 	}
-	f.Add(vector(f, "rfc9579-a1.txt"))
 	f.Add(vector(f, "pbmac1-short-key-bypass.txt"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := Parse(data)
@@ -602,10 +601,14 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		_ = file.Readers()
-		b := budget{50_000} // as Check does, so that the fuzzer is quick
-		for _, p := range append(file.Parts, Part{Encryption: file.MAC}) {
-			if p.Encryption != nil && b.spend(p.Encryption) != nil {
-				return
+		if file.MAC != nil && file.MAC.work > 100 {
+			return // so that a round is quick
+		}
+		for _, p := range file.Parts {
+			for _, b := range append(p.Bags, Bag{Encryption: p.Encryption}) {
+				if b.Encryption != nil && b.Encryption.work > 100 {
+					return
+				}
 			}
 		}
 		if file.Check() != nil {
