@@ -90,7 +90,11 @@ func hints(cmd *cobra.Command, err error) []string {
 	case errors.As(err, &secrecy):
 		return []string{fmt.Sprintf("chmod %04o %s", secrecy.Mend, shellQuote(secrecy.Path))}
 	case errors.As(err, &file) && fault.KindOf(file.err) == fault.Exists:
-		return []string{fmt.Sprintf("move it away, or name another file with --%s", file.flag)}
+		kind := "file"
+		if file.flag == "out-dir" {
+			kind = "directory"
+		}
+		return []string{fmt.Sprintf("move it away, or name another %s with --%s", kind, file.flag)}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
 	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists:

@@ -77,6 +77,9 @@ func (b *signBatch) run(ctx context.Context, inputs []input, w io.Writer, tell f
 		tried += len(items)
 		b.bar.add(len(items))
 	}
+	if call, ok := b.failures.first.(callError); ok && b.delivered == 0 { //nolint:errorlint // not what it wraps
+		return call.error // of no request in particular
+	}
 	if tried < len(inputs) {
 		b.bar.clear()
 		b.app.note("stopped after %d of %d requests", tried, len(inputs))
@@ -86,9 +89,6 @@ func (b *signBatch) run(ctx context.Context, inputs []input, w io.Writer, tell f
 		return context.Cause(ctx)
 	case b.broken != nil:
 		return b.broken
-	}
-	if call, ok := b.failures.first.(callError); ok && b.delivered == 0 { //nolint:errorlint // not what it wraps
-		return call.error // of no request in particular
 	}
 	return b.failures.err("requests")
 }

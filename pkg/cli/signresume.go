@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,26 +64,19 @@ func (b *signBatch) resume(ctx context.Context, i *signItem) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	if err == nil && !info.Mode().IsRegular() {
-		err = fault.Errorf(fault.Exists, "%s exists, and is not a file", i.out)
-	}
 	if err != nil {
 		i.err = err
 		return
 	}
-	data, err := durable.ReadInput(i.out, profile.MaxRequestSize)
-	var cert *x509.Certificate
-	if err == nil {
-		cert, err = trust.ParseCertificate(data)
-	}
+	req, err := profile.ParseRequest(i.request)
 	if err != nil {
-		i.err = fault.Errorf(fault.Exists, "file %s exists: %w", i.out, err)
+		i.err = err
 		return
 	}
-	c, err := b.same(ctx, i, cert)
+	c, err := b.same(ctx, i, info, req)
 	switch fault.KindOf(err) {
 	case fault.Exists, fault.Malformed, fault.NotFound, fault.Invalid:
-		i.err = fault.Errorf(fault.Exists, "file %s exists: %w", i.out, err)
+		i.err = &outfileError{"out-dir", fault.Errorf(fault.Exists, "file %s exists: %w", i.out, err)}
 	default:
 		i.err = err
 	}
@@ -93,9 +85,17 @@ func (b *signBatch) resume(ctx context.Context, i *signItem) {
 	}
 }
 
-// same returns the record of cert if that is what the request would get.
-func (b *signBatch) same(ctx context.Context, i *signItem, cert *x509.Certificate) (manager.Certificate, error) {
-	req, err := profile.ParseRequest(i.request)
+// same returns the record of the certificate in the file, if it is what the request
+// would get. Errors that say why not are Exists, Malformed, NotFound or Invalid.
+func (b *signBatch) same(ctx context.Context, i *signItem, info fs.FileInfo, req *profile.Request) (manager.Certificate, error) {
+	if !info.Mode().IsRegular() {
+		return manager.Certificate{}, fault.New(fault.Exists, "it is not a regular file")
+	}
+	data, err := durable.ReadInput(i.out, maxCertFile)
+	if err != nil {
+		return manager.Certificate{}, err
+	}
+	cert, err := trust.ParseCertificate(data)
 	if err != nil {
 		return manager.Certificate{}, err
 	}
