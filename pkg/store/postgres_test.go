@@ -70,8 +70,6 @@ func TestPostgreSQLWarnsAtCommit(t *testing.T) {
 	write(t, s, func(tx *store.Tx) error { return tx.PutSetting("before", "1") })
 	server.Exec(t, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
 	server.Exec(t, "postgres", "SELECT pg_reload_conf()")
-	time.Sleep(100 * time.Millisecond) // until the server has read it
-
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { // the operator who cancels what hangs
@@ -84,7 +82,14 @@ func TestPostgreSQLWarnsAtCommit(t *testing.T) {
 			}
 		}
 	})
-	err := s.Write(t.Context(), func(tx *store.Tx) error { return tx.PutSetting("during", "1") })
+	var err error
+	for range 100 { // until the server has read the setting
+		err = s.Write(t.Context(), func(tx *store.Tx) error { return tx.PutSetting("during", "1") })
+		if err != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	close(stop)
 	wg.Wait()
 	wantIs(t, "a commit whose wait was cancelled", err, store.ErrUncertain)
@@ -99,7 +104,6 @@ func TestPostgreSQLWarnsAtCommit(t *testing.T) {
 	}
 	server.Exec(t, "postgres", "ALTER SYSTEM RESET synchronous_standby_names")
 	server.Exec(t, "postgres", "SELECT pg_reload_conf()")
-	time.Sleep(100 * time.Millisecond)
 	// A warning of a statement is not one of the commit.
 	write(t, s, func(tx *store.Tx) error {
 		must(t, tx.Exec("DO $$ BEGIN RAISE WARNING 'a statement''s'; END $$"))

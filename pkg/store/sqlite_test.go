@@ -63,12 +63,16 @@ func TestSQLiteModes(t *testing.T) {
 	}
 }
 
-// What the pragmas of the DSN are there for.
+// A commit is on the disk: SQLite syncs the log at each.
 func TestSQLiteIsDurable(t *testing.T) {
-	db := rawSQLite(t, storetest.SQLite(t).Path())
-	var mode string
-	must(t, db.QueryRow(`PRAGMA journal_mode`).Scan(&mode))
-	wantEqual(t, "journal mode", mode, "wal")
+	s := storetest.SQLite(t).Open(t, store.Options{})
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2"} {
+		write(t, s, func(tx *store.Tx) error {
+			got, err := tx.Value("PRAGMA " + pragma)
+			wantEqual(t, pragma, got, want)
+			return err
+		})
+	}
 }
 
 func TestOpenSQLiteRefuses(t *testing.T) {
