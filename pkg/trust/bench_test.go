@@ -2,6 +2,7 @@ package trust_test
 
 import (
 	"crypto/x509"
+	"math/big"
 	"syscall"
 	"testing"
 	"time"
@@ -94,4 +95,50 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkVerifyCRL asks a list of a million numbers as well.
+func BenchmarkVerifyCRL(b *testing.B) {
+	root := newCA(b, "cluster CA 1", nil)
+	l, err := trust.ParseCRL(longCRL(b, root))
+	if err != nil {
+		b.Fatal(err)
+	}
+	check := trust.Check{Bundle: bundleOf(b, root), At: now, Name: "node1.example.com", CRL: l, RequireFresh: true}
+	benchmark(b, newLeaf(b, root), func(leaf *x509.Certificate) error { return check.Verify(leaf) })
+}
+
+// BenchmarkParseCRL reads a list of a million numbers, here and with crypto/x509.
+func BenchmarkParseCRL(b *testing.B) {
+	der := longCRL(b, newCA(b, "cluster CA 1", nil))
+	b.Run("here", func(b *testing.B) {
+		repeat(b, func() error { _, err := trust.ParseCRL(der); return err })
+	})
+	b.Run("Go", func(b *testing.B) {
+		repeat(b, func() error { _, err := x509.ParseRevocationList(der); return err })
+	})
+}
+
+func longCRL(b *testing.B, issuer *ca) []byte {
+	entries := make([]x509.RevocationListEntry, 1_000_000)
+	for i := range entries {
+		entries[i] = x509.RevocationListEntry{SerialNumber: big.NewInt(int64(i + 1000)), RevocationTime: now}
+	}
+	return newCRLBytes(b, issuer, func(l *crlTemplate) { l.RevokedCertificateEntries = entries })
+}
+
+// BenchmarkChain judges a leaf of somebody else's intermediate.
+func BenchmarkChain(b *testing.B) {
+	root := newCA(b, "Root", nil, pathLen(-1))
+	middle := newCA(b, "Middle", root)
+	check := trust.ChainCheck{Pool: poolOf(b, []*ca{root}, []*ca{middle}), At: now, Name: "node1.example.com", Purpose: trust.Server}
+	benchmark(b, newLeaf(b, middle), func(leaf *x509.Certificate) error { _, err := check.Verify(leaf); return err })
+}
+
+// BenchmarkSource makes a Check while nothing changes: the time is that of three
+// stats.
+func BenchmarkSource(b *testing.B) {
+	p := newPlace(b, newCA(b, "cluster CA 1", nil))
+	s := p.open(func(o *trust.SourceOptions) { o.Interval = -1 })
+	repeat(b, func() error { _, err := s.Check(); return err })
 }

@@ -66,7 +66,7 @@ func ParseBundle(data []byte) (*Bundle, error) {
 	if len(data) > maxInput {
 		return nil, fault.Errorf(fault.Malformed, "the bundle is larger than %d octets", maxInput)
 	}
-	blocks, err := decodePEM(data)
+	blocks, err := decodePEM(data, maxBlocks)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func ParseCRL(data []byte) (*CRL, error) {
 	}
 	der := data
 	if bytes.Contains(data[:min(len(data), maxInput)], pemBegin) {
-		blocks, err := decodePEM(data)
+		blocks, err := decodePEM(data, maxBlocks)
 		switch {
 		case err != nil:
 			return nil, err

@@ -53,8 +53,8 @@ func NewPool(roots, intermediates []*x509.Certificate, crls []*CRL) (*Pool, erro
 func bySubject(certs []*x509.Certificate) map[string][]*x509.Certificate {
 	m := make(map[string][]*x509.Certificate, len(certs))
 	for _, c := range certs {
-		if name := string(c.RawSubject); !slices.ContainsFunc(m[name], c.Equal) {
-			m[name] = append(m[name], c)
+		if !slices.ContainsFunc(m[string(c.RawSubject)], c.Equal) {
+			m[string(c.RawSubject)] = append(m[string(c.RawSubject)], c)
 		}
 	}
 	return m
@@ -68,17 +68,15 @@ func (p *Pool) isRoot(cert *x509.Certificate) bool {
 // owns reports whether cert lives as long as p, so that what is known of it may
 // be kept.
 func (p *Pool) owns(cert *x509.Certificate) bool {
-	name := string(cert.RawSubject)
-	return slices.Contains(p.roots[name], cert) || slices.Contains(p.intermediates[name], cert)
+	return slices.Contains(p.roots[string(cert.RawSubject)], cert) || slices.Contains(p.intermediates[string(cert.RawSubject)], cert)
 }
 
 // candidates returns who may have signed child by name: roots first, and of each
 // kind those first whose key identifier says so.
 func (p *Pool) candidates(child *x509.Certificate, sent []*x509.Certificate) []*x509.Certificate {
-	name := string(child.RawIssuer)
 	byKeyID := func(a, b *x509.Certificate) int { return hint(child, a) - hint(child, b) }
-	roots := slices.SortedStableFunc(slices.Values(p.roots[name]), byKeyID)
-	others := slices.Clone(p.intermediates[name])
+	roots := slices.SortedStableFunc(slices.Values(p.roots[string(child.RawIssuer)]), byKeyID)
+	others := slices.Clone(p.intermediates[string(child.RawIssuer)])
 	for _, c := range sent {
 		if bytes.Equal(c.RawSubject, child.RawIssuer) {
 			others = append(others, c)

@@ -17,6 +17,9 @@ const (
 	maxInput  = 1 << 20 // octets in a file
 	maxBlocks = 100     // PEM blocks in a file
 
+	// Those of a file of roots: the public ones are 150, of 230,000 octets.
+	maxPoolInput = 4 << 20
+
 	minRSA, maxRSA = 2048, 8192 // bits of a CA's RSA key
 )
 
@@ -38,7 +41,7 @@ func ParseCertificate(data []byte) (*x509.Certificate, error) {
 	if !bytes.Contains(data, pemBegin) {
 		return parseDER(data)
 	}
-	blocks, err := decodePEM(data)
+	blocks, err := decodePEM(data, maxBlocks)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +53,40 @@ func ParseCertificate(data []byte) (*x509.Certificate, error) {
 	return nil, fault.New(fault.Malformed, "there is no certificate in the file")
 }
 
+// ParseCertificates reads a file of roots or intermediates for a [Pool]: 1 to 1,000
+// certificates in PEM, with any text around them, or one in DER, at most 4 MiB.
+//
+// Anything else is refused, and not passed over: a damaged block, a private key.
+// Errors are [fault.Malformed].
+func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
+	if len(data) > maxPoolInput {
+		return nil, fault.Errorf(fault.Malformed, "the file of certificates is larger than %d octets", maxPoolInput)
+	}
+	if !bytes.Contains(data, pemBegin) {
+		cert, err := parseDER(data)
+		if err != nil {
+			return nil, err
+		}
+		return []*x509.Certificate{cert}, nil
+	}
+	blocks, err := decodePEM(data, maxPool)
+	if err != nil {
+		return nil, err
+	}
+	certs := make([]*x509.Certificate, 0, len(blocks))
+	for i, b := range blocks {
+		if b.Type != "CERTIFICATE" {
+			return nil, fault.Errorf(fault.Malformed, "PEM block %d of the file: %s is not a CERTIFICATE", i+1, quoted(b.Type))
+		}
+		cert, err := parseDER(b.Bytes)
+		if err != nil {
+			return nil, fault.Errorf(fault.Malformed, "PEM block %d of the file: %w", i+1, err)
+		}
+		certs = append(certs, cert)
+	}
+	return certs, nil
+}
+
 func parseDER(der []byte) (*x509.Certificate, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -58,14 +95,14 @@ func parseDER(der []byte) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// decodePEM returns every block of data. [pem.Decode] passes over a block that it
+// decodePEM returns every block of data, at most so many. [pem.Decode] passes over a block that it
 // can't decode as if it were text; here that is an error, because a bundle with a
 // damaged block must not pass for a shorter one.
-func decodePEM(data []byte) ([]*pem.Block, error) {
+func decodePEM(data []byte, most int) ([]*pem.Block, error) {
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	begun := bytes.Count(data, pemBegin)
-	if begun > maxBlocks {
-		return nil, fault.Errorf(fault.Malformed, "the file has %d PEM blocks, more than %d", begun, maxBlocks)
+	if begun > most {
+		return nil, fault.Errorf(fault.Malformed, "the file has %d PEM blocks, more than %d", begun, most)
 	}
 	var blocks []*pem.Block
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {

@@ -134,6 +134,74 @@ func TestParseCertificate(t *testing.T) {
 	}
 }
 
+func TestParseCertificates(t *testing.T) {
+	root := newCA(t, "cluster CA 1", nil)
+	leaf := newLeaf(t, root)
+	for _, tc := range []struct {
+		name string
+		data []byte
+		want int // 0 for refused
+	}{
+		{"PEM", pemOf(leaf, root.cert), 2},
+		{"DER", leaf.Raw, 1},
+		{"with text", append([]byte("hello\n"), pemOf(leaf)...), 1},
+		{"a thousand", bytes.Repeat(pemOf(leaf), 1000), 1000},
+		{"more", bytes.Repeat(pemOf(leaf), 1001), 0},
+		{"with a key", append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("secret")}), pemOf(leaf)...), 0},
+		{"damaged", append(pemOf(leaf)[:100], pemOf(leaf)...), 0},
+		{"not a certificate", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte{1}}), 0},
+		{"nothing", nil, 0},
+		{"text", []byte("hello"), 0},
+		{"too large", make([]byte, 4<<20+1), 0},
+	} {
+		certs, err := trust.ParseCertificates(tc.data)
+		if len(certs) != tc.want || tc.want == 0 && fault.KindOf(err) != fault.Malformed || tc.want > 0 && err != nil {
+			t.Errorf("%s: %d, %v", tc.name, len(certs), err)
+		}
+	}
+}
+
+// FuzzParseCertificates puts questions about whatever can be read, to the first
+// certificate, with all of them as roots.
+func FuzzParseCertificates(f *testing.F) {
+	root := newCA(f, "Root", nil, pathLen(-1))
+	f.Add(newLeaf(f, root).Raw)
+	f.Add(pemOf(newLeaf(f, root), root.cert))
+	cases, _ := limboCases(f)
+	for _, c := range cases {
+		if len(c.Leaf) < 4000 {
+			f.Add([]byte(c.Leaf + strings.Join(c.Intermediates, "") + strings.Join(c.Roots, "")))
+		}
+	}
+	bundle := bundleOf(f, root)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		certs, err := trust.ParseCertificates(data)
+		if _, err := trust.ParseCertificate(data); err != nil && fault.KindOf(err) != fault.Malformed {
+			t.Errorf("kind %q: %v", fault.KindOf(err), err)
+		}
+		if err != nil {
+			if fault.KindOf(err) != fault.Malformed {
+				t.Errorf("kind %q: %v", fault.KindOf(err), err)
+			}
+			return
+		}
+		var v *trust.VerifyError
+		for _, roots := range [][]*x509.Certificate{certs, certs[len(certs)-1:]} {
+			pool, err := trust.NewPool(roots, certs, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := trust.ChainCheck{Pool: pool, At: now, Name: "example.com", Email: "a@example.com", Purpose: trust.Server}
+			if _, err := check.Verify(certs[0], certs[:min(len(certs), 100)]...); err != nil && !errors.As(err, &v) {
+				t.Error(err)
+			}
+		}
+		if err := (trust.Check{Bundle: bundle, At: now, Name: "example.com"}).Verify(certs[0]); !errors.As(err, &v) {
+			t.Errorf("a stranger: %v", err)
+		}
+	})
+}
+
 // FuzzParseBundle looks for input that crashes, and for bundles that are not read
 // the same way when written again.
 func FuzzParseBundle(f *testing.F) {

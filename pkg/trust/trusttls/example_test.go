@@ -16,7 +16,7 @@ import (
 func Example() {
 	// In real life: /var/lib/x509ctl/ca, or a copy of its three files.
 	dir, _ := os.MkdirTemp("", "ca")
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // a directory for a moment
 	ca := newAuthority("cluster CA 1", dir)
 	serverCert := ca.issue(20, "node1.example.com")
 	clientCert := ca.issue(10, "node2.example.com")
