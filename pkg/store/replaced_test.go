@@ -24,7 +24,7 @@ func TestErrorsOfALostFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.close()
+	defer func() { _ = f.close() }()
 	e := &sqlite{file: f}
 	for _, code := range []coded{1802, 522, sqliteCorrupt, sqliteError} {
 		if err := e.sort(code); errors.Is(err, ErrReplaced) {
