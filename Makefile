@@ -29,10 +29,11 @@ lint:
 
 check: test lint
 
-# Benchmarks print what they measure beside the rival or the bare work measured in
-# the same run; a rival that is not installed is skipped.
+# The whole program against its rivals, measured side by side in the same run, with a
+# table at the end; a rival that is not installed is skipped. Some packages have
+# benchmarks of their own.
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
+	$(GO) test -run '^$$' -bench . -timeout 30m ./cmd/x509ctl
 
 # Each fuzz target for FUZZTIME.
 fuzz:

@@ -28,13 +28,13 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	program = filepath.Join(dir, "x509ctl")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "building x509ctl:", err)
+	if err := install(".", program); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	status := m.Run()
+	printTable()
+	return status
 }
 
 // need skips a test whose judge is not installed. In CI that is a failure: a check
