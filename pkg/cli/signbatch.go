@@ -38,7 +38,6 @@ type signBatch struct {
 	halted    atomic.Bool // what failed would fail for the requests to come as well
 	delivered int         // certificates that are where they should be
 	broken    error       // of the one file or stream for all of them
-	refused   error       // by the manager, of a whole chunk: what ended the batch
 	failures  failures
 
 	check func() (trust.Check, error) // what files that exist are judged by
@@ -196,7 +195,7 @@ func (b *signBatch) deliver(items []*signItem) {
 		if err == nil {
 			continue
 		}
-		of[n].err = &saveError{of[n].result.Certificate.Serial, err}
+		of[n].err = &saveError{serial: of[n].result.Certificate.Serial, err: err}
 		if fault.KindOf(err) != fault.Exists {
 			b.halted.Store(true)
 		}

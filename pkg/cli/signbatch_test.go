@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A workshop is a directory with a CA, a node and requests for it.
@@ -153,33 +155,57 @@ func TestBatchInterrupted(t *testing.T) {
 	}
 }
 
-// TestBatchLosesItsDirectory takes the output directory away. The batch stops, and
-// what is on record by then is exported by the next run rather than signed again.
-func TestBatchLosesItsDirectory(t *testing.T) {
+// TestBatchDiskFull fills the disk. The batch stops soon, no file is left that is not
+// whole, and what is on record by then is exported by the next run rather than signed
+// again.
+func TestBatchDiskFull(t *testing.T) {
 	const n = 6 * batchChunk
 	w := newWorkshop(t, n)
-	out := &trap{spring: func() {
-		if err := os.RemoveAll(w.path("out")); err != nil {
-			t.Error(err)
-		}
-	}}
-	status, stderr := w.run(context.Background(), out, "cert", "sign-csr", w.path("req"), "--out-dir", w.path("out"), "-o", "csv")
-	if !strings.Contains(stderr, "note: stopped after ") || !strings.Contains(stderr, "requests failed, first of all: signing ") {
+	w.mount("out", "size=1m")
+	var report bytes.Buffer
+	status, stderr := w.run(context.Background(), &report, "cert", "sign-csr", w.path("req"), "--out-dir", w.path("out"), "-o", "csv")
+	if status != exitFailure || !strings.Contains(stderr, "note: stopped after ") || !strings.Contains(stderr, "no space left on device") {
 		t.Errorf("exit status %d\n%s", status, stderr)
 	}
-	recorded := w.recorded()
-	if recorded < batchChunk || recorded >= n {
+	recorded, written := w.recorded(), w.outputs()
+	if recorded < batchChunk || recorded > (batchAhead+1)*batchChunk {
 		t.Errorf("%d certificates on record", recorded)
 	}
-	if err := os.Mkdir(w.path("out"), 0o755); err != nil {
-		t.Fatal(err)
+	if got := statuses(t, report.String()); got["signed"] != written || got["failed"] == 0 {
+		t.Errorf("the report has %v, and there are %d files", got, written)
 	}
-	report := w.must("cert", "sign-csr", w.path("req"), "--out-dir", w.path("out"), "-o", "csv")
-	if got := statuses(t, report); got["exported"] != recorded || got["signed"] != n-recorded {
-		t.Errorf("the second run: %v, after %d", got, recorded)
+	if written > 0 {
+		w.must("cert", "verify", w.path("out"))
+	}
+	w.mount("out", "remount,size=100m")
+	report.Reset()
+	if status, stderr = w.run(context.Background(), &report, "cert", "sign-csr", w.path("req"), "--out-dir", w.path("out"), "-o", "csv"); status != exitOK {
+		t.Fatal(stderr)
+	}
+	if got := statuses(t, report.String()); got["skipped"] != written || got["exported"] != recorded-written || got["signed"] != n-recorded {
+		t.Errorf("the second run: %v, after %d on record and %d written", got, recorded, written)
 	}
 	if w.outputs() != n || w.recorded() != n {
 		t.Errorf("%d files, %d on record", w.outputs(), w.recorded())
+	}
+}
+
+// mount puts a file system in memory over a directory, or changes the one there.
+func (w workshop) mount(name, options string) {
+	w.t.Helper()
+	var flags uintptr
+	if rest, ok := strings.CutPrefix(options, "remount,"); ok {
+		flags, options = unix.MS_REMOUNT, rest
+	}
+	err := unix.Mount("tmpfs", w.path(name), "tmpfs", flags, options)
+	if errors.Is(err, unix.EPERM) {
+		w.t.Skip("only root can mount a file system")
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if flags == 0 {
+		w.t.Cleanup(func() { _ = unix.Unmount(w.path(name), 0) })
 	}
 }
 
