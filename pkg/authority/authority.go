@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"path/filepath"
 
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
@@ -34,12 +35,15 @@ func (a *Authority) Chain() []*x509.Certificate { return a.chain }
 // Fingerprint identifies the CA's certificate.
 func (a *Authority) Fingerprint() Fingerprint { return a.fingerprint }
 
+// ErrKeyMissing means that there is a CA certificate without its key.
+var ErrKeyMissing = fault.New(fault.Unavailable, "the CA's key is missing")
+
 // ErrKeyMismatch means that key.pem is not the key of cert.pem.
 var ErrKeyMismatch = fault.New(fault.Unavailable, "the CA's key and certificate do not belong together")
 
 // Load reads the published CA and matches key and certificate.
 //
-// Errors: fault.NotFound when there is none; [ErrKeyMismatch];
+// Errors: fault.NotFound when there is none; [ErrKeyMissing]; [ErrKeyMismatch];
 // [ErrPassphraseNeeded]; [ErrWrongPassphrase]; *durable.SecrecyError for a key
 // that others may read.
 func (d *Directory) Load(pass Passphrase) (*Authority, error) { return load(d.dir, pass) }
@@ -50,6 +54,9 @@ func load(dir *durable.Dir, pass Passphrase) (*Authority, error) {
 		return nil, err
 	}
 	data, _, err := dir.ReadFile(keyFile, sizeLimit, durable.Private)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, fmt.Errorf("opening %s: %w", filepath.Join(dir.Path(), keyFile), ErrKeyMissing)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +87,9 @@ func (d *Directory) Public() ([]*x509.Certificate, error) { return readChain(d.d
 // KeyEncrypted reports whether the published key is encrypted.
 func (d *Directory) KeyEncrypted() (bool, error) {
 	data, _, err := d.dir.ReadFile(keyFile, sizeLimit, durable.Private)
+	if fault.KindOf(err) == fault.NotFound {
+		return false, fmt.Errorf("opening %s: %w", filepath.Join(d.Path(), keyFile), ErrKeyMissing)
+	}
 	if err != nil {
 		return false, err
 	}

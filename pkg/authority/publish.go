@@ -103,18 +103,9 @@ func (l *Locked) writeNext(key []byte, cert *x509.Certificate) error {
 // published nor prepared: its files were replaced or lost.
 var ErrNotPublished = fault.New(fault.Unavailable, "the CA certificate on disk is not the active one")
 
-// Published reports whether cert.pem is the certificate called active, and its key
-// is in place.
-func (d *Directory) Published(active Fingerprint) (bool, error) {
-	is, err := isActive(d.dir, active)
-	if err != nil || !is {
-		return false, err
-	}
-	// key.pem is moved first and next/ removed last: while next/ holds a key, it
-	// may be the one that belongs here.
-	c, err := d.Contents()
-	return c.Key, err
-}
+// Published reports whether cert.pem is the certificate called active. Its key was put
+// in its place before.
+func (d *Directory) Published(active Fingerprint) (bool, error) { return isActive(d.dir, active) }
 
 func isActive(dir *durable.Dir, active Fingerprint) (bool, error) {
 	certs, err := readCertificates(dir, certFile)

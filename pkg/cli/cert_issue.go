@@ -122,7 +122,7 @@ func runCertIssue(ctx context.Context, a *app, o certIssueOptions) error {
 	}
 	c := result.Certificate
 	if err := files.write(ctx, svc, key, p12, c); err != nil {
-		return &saveError{c.Serial, err}
+		return &saveError{serial: c.Serial, err: err, keyLost: files.key == nil || !files.key.done}
 	}
 	if result.Shortened {
 		a.noteShortened(c)

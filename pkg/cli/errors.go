@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"syscall"
 	"unicode/utf8"
 
@@ -109,7 +110,10 @@ func stateHints(err error) []string {
 	case errors.Is(err, manager.ErrNotInitialised):
 		return []string{`name the directory with --dir or X509CTL_DIR, or make a CA with "x509ctl ca init"`}
 	case errors.Is(err, manager.ErrNoDatabase):
-		return []string{`bring it back with "x509ctl restore", or take the CA over with "x509ctl ca init --adopt"`}
+		return []string{
+			`bring it back from a backup: "x509ctl restore FILE"`,
+			`without one, "x509ctl ca init --adopt" keeps the CA, but forgets the nodes and puts out all certificates issued so far`,
+		}
 	case errors.Is(err, manager.ErrInitialised):
 		return []string{"with --if-missing that is no error"}
 	case errors.Is(err, manager.ErrForeignCA):
@@ -118,6 +122,10 @@ func stateHints(err error) []string {
 		return []string{"name an empty directory with --dir, or move this one away"}
 	case errors.Is(err, manager.ErrPassphraseNeeded), errors.Is(err, manager.ErrWrongPassphrase):
 		return []string{"name the file with the passphrase by --ca-passphrase-file"}
+	case errors.Is(err, manager.ErrKeyMissing):
+		return []string{"put ca/key.pem back from a backup; without one, move the directory's cert.pem and database away and begin anew"}
+	case errors.Is(err, manager.ErrNoBundle):
+		return []string{`"x509ctl ca init --if-missing" writes it again, from the CA and the database`}
 	case errors.Is(err, manager.ErrKeyMismatch), errors.Is(err, manager.ErrNotPublished):
 		return []string{"put ca/cert.pem and ca/key.pem back as they were, from a backup for instance"}
 	case errors.Is(err, manager.ErrCAChanged):
@@ -142,8 +150,13 @@ func countHints(err error) []string {
 	var damaged *manager.NumberFileError
 	var floor *serial.FloorError
 	switch {
+	case errors.As(err, &damaged) && filepath.Base(damaged.Path) == "min-serial":
+		return []string{fmt.Sprintf(`rm %s, and "x509ctl ca init --if-missing" writes it again from the database`, shellQuote(damaged.Path))}
 	case errors.As(err, &back), errors.As(err, &damaged):
-		return []string{`"x509ctl serial recover" goes on above the highest number that was ever used: --at-least or --from say which, --restored that nobody knows`}
+		return []string{
+			`"x509ctl serial recover --restored" goes on above every number that can have been used, and puts out all certificates issued so far`,
+			`see "x509ctl serial recover --help" for what to say when the highest number is known, or all certificates are on record`,
+		}
 	case errors.As(err, &floor):
 		return []string{`the numbers are in "x509ctl serial show"; "next" puts out everything issued so far`}
 	}
@@ -164,6 +177,8 @@ func issueHints(err error) []string {
 		return []string{`record it with "x509ctl node add", or make an exception with --allow-name`}
 	case errors.As(err, &outDir) && fault.KindOf(err) == fault.NotFound:
 		return []string{"make it with: mkdir -p " + shellQuote(outDir.path)}
+	case errors.As(err, &save) && save.keyLost:
+		return []string{"issue another: the key of this one was not saved, and nobody has it"}
 	case errors.As(err, &save):
 		return []string{fmt.Sprintf(`"x509ctl cert export %v" writes the certificate again`, save.serial)}
 	}

@@ -52,8 +52,9 @@ func (a *app) noteShortened(c manager.Certificate) {
 
 // A saveError is a certificate on record that did not reach its file.
 type saveError struct {
-	serial serial.Number
-	err    error
+	serial  serial.Number
+	err     error
+	keyLost bool // the key that was made for it is gone
 }
 
 func (e *saveError) Error() string { return fmt.Sprintf("saving certificate %v: %v", e.serial, e.err) }

@@ -20,6 +20,7 @@ type outfile struct {
 	file   *durable.Output // nil for a stream
 	stream io.Writer
 	opened io.Closer // nil, or what stream is closed with
+	done   bool      // committed
 }
 
 // claim prepares the file at path with exactly mode, before what goes into it
@@ -41,7 +42,7 @@ func (a *app) claim(path string, mode fs.FileMode) (*outfile, error) {
 	}
 	file, err := durable.Claim(path, mode)
 	if err != nil {
-		return nil, err
+		return nil, a.whoIsRefused(err)
 	}
 	return &outfile{path: path, file: file}, nil
 }
@@ -65,7 +66,9 @@ func (o *outfile) commit(data []byte) error {
 // fill is commit for what is too large to be held in memory.
 func (o *outfile) fill(write func(io.Writer) error) error {
 	if o.file != nil {
-		return o.file.Fill(write)
+		err := o.file.Fill(write)
+		o.done = err == nil
+		return err
 	}
 	err := write(o.stream)
 	if err == nil && o.opened != nil {
@@ -74,6 +77,7 @@ func (o *outfile) fill(write func(io.Writer) error) error {
 	if err != nil {
 		return fmt.Errorf("writing to %s: %w", outputName(o.path), err)
 	}
+	o.done = true
 	return nil
 }
 

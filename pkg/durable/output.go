@@ -25,9 +25,13 @@ type Output struct {
 	temp string // its temporary name, or empty
 }
 
+// room is how much space [Claim] makes sure of, in bytes: more than a certificate
+// with its key and its chain takes.
+const room = 1 << 16
+
 // Claim prepares a file at path with exactly mode. It finds out early what would
 // make a later [Output.Commit] fail: a directory that isn't there or can't be
-// written, and a path that is taken. Errors: [fault.Exists]; [fault.NotFound] for
+// written, a path that is taken, a disk without room for 64 KiB. Errors: [fault.Exists]; [fault.NotFound] for
 // the directory.
 func Claim(path string, mode fs.FileMode) (*Output, error) {
 	if _, err := os.Lstat(path); err == nil {
@@ -48,6 +52,10 @@ func Claim(path string, mode fs.FileMode) (*Output, error) {
 	o.f = os.NewFile(uintptr(fd), path)
 	if err := o.f.Chmod(mode.Perm()); err != nil {
 		return nil, errors.Join(fmt.Errorf("setting the mode of %s: %w", path, cause(err)), o.Discard())
+	}
+	err = unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, room)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return nil, errors.Join(fmt.Errorf("making a file in %s: %w", dir, err), o.Discard())
 	}
 	return o, nil
 }
@@ -84,6 +92,12 @@ func (o *Output) finish(fill func(io.Writer) error) (err error) {
 	defer func() { err = errors.Join(err, o.Discard()) }()
 	if err := fill(o.f); err != nil {
 		return fmt.Errorf("writing %s: %w", o.path, cause(err))
+	}
+	if size, err := o.f.Seek(0, io.SeekCurrent); err == nil {
+		err = o.f.Truncate(size) // gives back what was not needed of the room
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", o.path, cause(err))
+		}
 	}
 	if err := o.f.Sync(); err != nil {
 		return fmt.Errorf("writing %s: %w", o.path, cause(err))

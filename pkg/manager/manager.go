@@ -31,6 +31,9 @@ var (
 	// ErrNoDatabase means that a CA lost its database: the record of what it
 	// issued. Only InitAuthority with Adopt and [Restore] make a new one.
 	ErrNoDatabase = fault.New(fault.Unavailable, "there is a CA here, but its database is missing")
+	// ErrNoBundle means that a CA lost a file that verifiers read. InitAuthority with
+	// IfMissing writes it again.
+	ErrNoBundle = fault.New(fault.Unavailable, "a file that verifiers need is missing")
 	// ErrCAChanged means that another CA became active during a call.
 	ErrCAChanged = fault.New(fault.Unavailable, "the CA was replaced in the meantime")
 )
@@ -39,6 +42,7 @@ var (
 var (
 	ErrPassphraseNeeded = authority.ErrPassphraseNeeded
 	ErrWrongPassphrase  = authority.ErrWrongPassphrase
+	ErrKeyMissing       = authority.ErrKeyMissing
 	ErrKeyMismatch      = authority.ErrKeyMismatch
 	ErrNotPublished     = authority.ErrNotPublished
 )

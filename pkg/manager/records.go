@@ -117,7 +117,7 @@ func (m *Manager) Verifier(_ context.Context, id AuthorityID) (Verifier, error) 
 	}
 	data, err := d.Bundle()
 	if fault.KindOf(err) == fault.NotFound {
-		return Verifier{}, fmt.Errorf("opening the bundle in %s: %w", d.Path(), ErrNotInitialised)
+		return Verifier{}, fmt.Errorf("opening bundle.pem in %s: %w", d.Path(), ErrNoBundle)
 	}
 	if err != nil {
 		return Verifier{}, err
@@ -129,7 +129,7 @@ func (m *Manager) Verifier(_ context.Context, id AuthorityID) (Verifier, error) 
 	floor, err := d.Floor()
 	if err == nil && floor == 0 {
 		// A floor that is lost is not a floor of zero.
-		err = fault.Errorf(fault.Unavailable, "%s has no min-serial file, so nothing can be judged", d.Path())
+		err = fmt.Errorf("opening min-serial in %s: %w", d.Path(), ErrNoBundle)
 	}
 	return Verifier{bundle, floor}, err
 }
