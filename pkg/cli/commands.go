@@ -54,6 +54,7 @@ func topics() []topic {
 			{"export", newCertExportCmd},
 			{"prune", newCertPruneCmd},
 		}},
+		{heading: groupCertificates, word: "inspect", make: newInspectCmd},
 		{heading: groupMaintenance, word: "backup", make: newBackupCmd},
 		{heading: groupMaintenance, word: "restore", make: newRestoreCmd},
 		{heading: groupMaintenance, word: "audit", make: newAuditCmd},

@@ -12,7 +12,8 @@ import (
 // standard input.
 func (a *app) readInput(path string, limit int64) ([]byte, error) {
 	if path != "-" {
-		return durable.ReadInput(path, limit)
+		b, err := durable.ReadInput(path, limit)
+		return b, a.whoIsRefused(err)
 	}
 	b, err := io.ReadAll(io.LimitReader(a.stdin, limit+1))
 	if err != nil {

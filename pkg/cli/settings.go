@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -92,9 +93,11 @@ func (a *app) settings() (*settings, error) {
 		return nil, fmt.Errorf("finding the directory: %w", err)
 	}
 	s.dir = dir
-	if err := become(dir); err != nil {
+	uid, err := become(dir)
+	if err != nil {
 		return nil, err
 	}
+	a.became = cmp.Or(uid, a.became)
 	if err := readSettingsFile(s, defs); err != nil {
 		return nil, err
 	}
