@@ -98,6 +98,8 @@ func hints(cmd *cobra.Command, err error) []string {
 		return []string{fmt.Sprintf("move it away, or name another %s with --%s", kind, file.flag)}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
+	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists && cmd.Flags().Changed("if-missing"):
+		return []string{`its record is in "x509ctl node list", and is not changed: remove the node and add it anew`}
 	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists:
 		return []string{"with --if-missing it is no error to find the same"}
 	}

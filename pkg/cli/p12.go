@@ -22,7 +22,7 @@ type p12Options struct {
 func addP12Flags(cmd *cobra.Command, o *p12Options) {
 	f := cmd.Flags()
 	f.StringVar(&o.file, "p12", "", "write key, certificate and CA chain to `FILE` as PKCS#12")
-	f.Var(&o.profile, "p12-profile", "algorithms of the PKCS#12 file")
+	f.Var(&o.profile, "p12-profile", "who can open the PKCS#12 file: modern2023 (the default), windows2016, legacy-rc2, modern2026")
 	f.StringVar(&o.passwordFile, "password-file", "", "`FILE` whose first line is the password of the PKCS#12 file")
 	f.BoolVar(&o.noPassword, "no-password", false, "an empty password for the PKCS#12 file")
 	completeWords(cmd, "p12-profile", p12ProfileWords()...)
