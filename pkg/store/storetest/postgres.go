@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -31,9 +32,11 @@ type Server struct {
 	Dir  string // its data directory
 	bin  string // where its programs are
 	root string // the directory to remove
-	cmd  *exec.Cmd
-	log  bytes.Buffer
 	next atomic.Int64
+
+	process *os.Process // nil when it doesn't run
+	ended   chan error  // what waiting for process gave
+	log     bytes.Buffer
 }
 
 var once struct {
@@ -186,9 +189,7 @@ func (s *Server) start(t testing.TB, settings ...string) {
 	for _, set := range append([]string{"listen_addresses=", "fsync=off", "max_connections=200", "timezone=UTC"}, settings...) {
 		args = append(args, "-c", set)
 	}
-	s.cmd = s.command("postgres", args...)
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	if err := s.cmd.Start(); err != nil {
+	if err := s.launch(args); err != nil {
 		t.Fatal(err)
 	}
 	db := s.db(t, "postgres")
@@ -203,27 +204,48 @@ func (s *Server) start(t testing.TB, settings ...string) {
 	t.Fatalf("starting PostgreSQL: %v\n%s", err, s.log.String())
 }
 
+// launch starts the server from a thread that lasts as long as it: the server is to
+// end with this process, and Linux takes the end of the thread for that (prctl(2),
+// PR_SET_PDEATHSIG).
+func (s *Server) launch(args []string) error {
+	started := make(chan error)
+	s.ended = make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cmd := s.command("postgres", args...)
+		cmd.Stdout, cmd.Stderr = &s.log, &s.log
+		if err := cmd.Start(); err != nil {
+			started <- err
+			return
+		}
+		s.process = cmd.Process
+		started <- nil
+		s.ended <- cmd.Wait()
+	}()
+	return <-started
+}
+
 // Stop ends the server. It may be called again.
 func (s *Server) Stop() error {
-	if s.cmd == nil {
+	if s.process == nil {
 		return nil
 	}
-	cmd := s.cmd
-	s.cmd = nil
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil { // "fast shutdown"
-		return err
-	}
-	if err := cmd.Wait(); err != nil {
+	if err := s.end(syscall.SIGINT); err != nil { // "fast shutdown"
 		return fmt.Errorf("stopping PostgreSQL: %w\n%s", err, s.log.String())
 	}
 	return nil
 }
 
 // Kill ends the server as a crash would.
-func (s *Server) Kill() error {
-	cmd := s.cmd
-	s.cmd = nil
-	return errors.Join(cmd.Process.Signal(syscall.SIGQUIT), func() error { _ = cmd.Wait(); return nil }())
+func (s *Server) Kill() { _ = s.end(syscall.SIGQUIT) }
+
+func (s *Server) end(signal os.Signal) error {
+	if err := s.process.Signal(signal); err != nil {
+		return err
+	}
+	s.process = nil
+	return <-s.ended
 }
 
 // Address returns the address of a database on the server.
