@@ -195,6 +195,42 @@ func TestWork(t *testing.T) {
 	expect(t, err, trust.TooComplex, "100 signatures")
 }
 
+// TestSteps bounds what is tried without a signature.
+func TestSteps(t *testing.T) {
+	root := newCA(t, "CA", nil)
+	sent := make([]*x509.Certificate, 0, 100)
+	var many []*x509.Certificate
+	for i := range 1001 {
+		cert := newCAWithKey(t, "CA", root.key, nil, ends(-time.Second), func(c *template) { c.SerialNumber = pow2(20, int64(i)) }).cert
+		if i < 100 {
+			sent = append(sent, cert)
+		} else {
+			many = append(many, cert)
+		}
+	}
+	pool, err := trust.NewPool([]*x509.Certificate{newCA(t, "Root", nil).cert}, many, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = trust.ChainCheck{Pool: pool, At: now}.Verify(newLeaf(t, root), sent...)
+	expect(t, err, trust.TooComplex, "after 1000 certificates")
+}
+
+// TestSHA1 refuses a signature that crypto/x509 would take.
+func TestSHA1(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := newCAWithKey(t, "Root", key, nil)
+	leaf := newLeaf(t, root, func(c *template) { c.SignatureAlgorithm = x509.SHA1WithRSA })
+	_, err = trust.ChainCheck{Pool: poolOf(t, []*ca{root}, nil), At: now}.Verify(leaf)
+	expect(t, err, trust.BadSignature, "SHA1-RSA, which is not accepted")
+	double := newCRL(t, root, listed(), func(l *crlTemplate) { l.SignatureAlgorithm = x509.SHA1WithRSA })
+	_, err = trust.ChainCheck{Pool: poolOf(t, []*ca{root}, nil, double), At: now}.Verify(newLeaf(t, root))
+	expect(t, err, trust.BadCRL, "algorithm is not accepted")
+}
+
 // TestChainRevocation asks lists about a leaf and about the CA above it.
 func TestChainRevocation(t *testing.T) {
 	root := newCA(t, "Root", nil, pathLen(-1))

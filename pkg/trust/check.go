@@ -28,6 +28,11 @@
 // passed over: one that is damaged, forged or of another authority refuses, since
 // whoever gave it wanted it to count.
 //
+// # Programs that run
+//
+// A [Source] follows the published files while a program runs. Package trusttls, next
+// to this one, has TLS servers and clients ask it in every handshake.
+//
 // # Others' certificates
 //
 // What somebody else's CA signed is another question, and has another answer: see

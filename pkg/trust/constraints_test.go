@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -149,6 +150,10 @@ func TestNameConstraints(t *testing.T) {
 		{rawConstraints(nil, subtree(0xa4, orgs("Example"))), subjectOrg("EXAMPLE"), no},
 		{rawConstraints(nil, subtree(0xa4, orgs("Example"))), subjectOrg("Other"), ok},
 		{rawConstraints(nil, subtree(0x88, []byte{42, 3, 4})), dnsName("a"), ok},
+		{rawConstraints(subtree(0xa4, swapped(orgs("Aaa", "Bbb"), "Aaa", "Bbb")), nil), subjectOrg("Aaa", "Bbb"), ok}, // no DER, and seen
+		{rawConstraints(nil, subtree(0xa4, bytes.Replace(orgs("Aaa"), []byte{0x13, 3}, []byte{0x14, 3}, 1))), subjectOrg("Other"), no},
+		{withConstraints(func(c *template) { c.ExcludedIPRanges = network("192.0.2.0/24") }), mapped(192, 0, 2, 1), no},
+		{withConstraints(func(c *template) { c.ExcludedIPRanges = network("192.0.2.0/24") }), mapped(192, 0, 3, 1), ok},
 		{rawConstraints(subtree(0x82, []byte("example.com")), nil), dnsName("example.com"), ok},
 		{rawConstraints(subtree(0x82, []byte("example.com"), 0x80, 1, 1), nil), dnsName("example.com"), no}, // minimum 1
 	} {
@@ -162,6 +167,20 @@ func TestNameConstraints(t *testing.T) {
 				expect(t, err, trust.BadChain, "")
 			}
 		})
+	}
+}
+
+// swapped exchanges two texts of the same length.
+func swapped(b []byte, x, y string) []byte {
+	return []byte(strings.NewReplacer(x, y, y, x).Replace(string(b)))
+}
+
+// mapped is an IPv4 address as one of IPv6.
+func mapped(v4 ...byte) func(*template) {
+	return func(c *template) {
+		c.DNSNames = nil
+		value := append([]byte{0x30, 18, 0x87, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, v4...)
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: value}}
 	}
 }
 

@@ -202,6 +202,7 @@ func TestParseCRL(t *testing.T) {
 		{"a certificate", pemOf(root.cert), `the type "CERTIFICATE"`},
 		{"a certificate in DER", root.cert.Raw, "damaged, or something else"},
 		{"too large", make([]byte, trust.MaxCRL+1), "larger than"},
+		{"part that nobody knows", withPart(t, newCRLBytes(t, root, listed())), "a part that no revocation list has"},
 		{"about a part", newCRLBytes(t, root, func(c *crlTemplate) { critical(&c.ExtraExtensions, 2, 5, 29, 28) }), "2.5.29.28"},
 		{"about changes", newCRLBytes(t, root, func(c *crlTemplate) { critical(&c.ExtraExtensions, 2, 5, 29, 27) }), "critical"},
 		{"unknown extension", newCRLBytes(t, root, func(c *crlTemplate) {
@@ -222,6 +223,25 @@ func TestParseCRL(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)
 		}
 	}
+}
+
+// withPart adds an element at the end of what is signed.
+func withPart(t *testing.T, der []byte) []byte {
+	t.Helper()
+	var l struct {
+		Signed    asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &l); err != nil {
+		t.Fatal(err)
+	}
+	l.Signed = asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSequence, IsCompound: true, Bytes: append(bytes.Clone(l.Signed.Bytes), 0xa1, 0)}
+	der, err := asn1.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 // TestCRLExtension finds what an authority says of itself.

@@ -10,8 +10,9 @@ import (
 // the tool's output: add, never rename.
 type Reason string
 
-// The reasons, in the order in which they are looked for: of several that apply
-// the first is told. So a certificate of another authority is always told to be
+// The reasons, in the order in which a [Check] looks for them: of several that apply
+// the first is told. (A [ChainCheck] looks for a chain first, and tells what is wrong
+// with the one that came closest.) So a certificate of another authority is always told to be
 // that, whatever else it is, and no figure in a [VerifyError] comes from a
 // certificate that nobody signed, except with the first two reasons.
 const (
