@@ -30,14 +30,16 @@ cp "$X509CTL_DIR/ca/serial" serial.node2
 // exampleChanges are what a command needs otherwise: its examples make the files, or
 // want a directory without a CA.
 var exampleChanges = map[string]string{
-	"x509ctl ca init":        `rm -r "$X509CTL_DIR"`,
-	"x509ctl restore":        `rm -r "$X509CTL_DIR"`,
-	"x509ctl backup":         `rm x509ctl.tar`,
-	"x509ctl node add":       `for n in node1 node2; do x509ctl node remove $n.example.com --yes; done`,
-	"x509ctl audit":          `! x509ctl cert issue nobody.example.com`,
-	"x509ctl cert gen-csr":   `rm node1.key node1.csr`,
-	"x509ctl cert issue":     `rm server.pem node1.pem node1.key`,
-	"x509ctl cert sign-csr":  `rm node1.pem`,
+	"x509ctl ca init":       `rm -r "$X509CTL_DIR"`,
+	"x509ctl restore":       `rm -r "$X509CTL_DIR"`,
+	"x509ctl backup":        `rm x509ctl.tar`,
+	"x509ctl node add":      `for n in node1 node2; do x509ctl node remove $n.example.com --yes; done`,
+	"x509ctl audit":         `! x509ctl cert issue nobody.example.com`,
+	"x509ctl cert gen-csr":  `rm node1.key node1.csr`,
+	"x509ctl cert issue":    `rm server.pem node1.pem node1.key`,
+	"x509ctl cert sign-csr": `rm node1.pem`,
+	"x509ctl inspect": `(umask 077; echo 'open sesame' > password.txt); cp "$X509CTL_DIR/ca/bundle.pem" .
+x509ctl cert issue node1.example.com --p12 node1.p12 --password-file password.txt`,
 	"x509ctl cert verify":    `mkdir certs && cp node1.pem certs`,
 	"x509ctl serial recover": `printf '1\n' > "$X509CTL_DIR/ca/serial"`,
 }

@@ -39,7 +39,7 @@ it was changed, or the certificate is not the key's.`,
   x509ctl inspect node1.p12 --password-file password.txt
 
   # when does each certificate of a bundle end, for a program
-  x509ctl inspect bundle.pem -o json | jq -r '.[].certificate.not_after'`,
+  x509ctl inspect bundle.pem -o json`,
 		Args: minArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.files = args
