@@ -54,7 +54,7 @@ var rules = map[string]rule{
 	// crypto/tls is kept out of pkg/trust, which the tool links.
 	"pkg/trust/trusttls": {ours: []string{"pkg/fault", "pkg/trust"}},
 
-	"pkg/pkcs12":  {ours: []string{"pkg/fault"}, outside: []string{"software.sslmate.com/src/go-pkcs12", "golang.org/x/crypto/scrypt"}},
+	"pkg/pkcs12": {ours: []string{"pkg/fault"}, outside: []string{"software.sslmate.com/src/go-pkcs12", "golang.org/x/crypto/scrypt"}},
 
 	// Support of tests, which no package but tests may import.
 	"pkg/store/storetest": {
