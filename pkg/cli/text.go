@@ -40,6 +40,9 @@ func escape(s string) string {
 // unsafeRune says whether r is shown escaped. U+FFFD is what stands for a byte
 // that is no UTF-8, so it always takes the slow path.
 func unsafeRune(r rune) bool {
+	if r < utf8.RuneSelf { // ASCII, which almost all is
+		return r < ' ' || r == 0x7f
+	}
 	return unicode.IsControl(r) || r == utf8.RuneError || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }
 
