@@ -182,10 +182,10 @@ func writeTable(t *testing.T, versions map[string]string, readings []pkcs12.Read
 func atLeast(version, minimum string) bool {
 	v, m := strings.Split(version, "."), strings.Split(minimum, ".")
 	for i := range m {
-		want, _ := strconv.Atoi(m[i]) //nolint:errcheck // written in this file
+		want, _ := strconv.Atoi(m[i]) // written in this file
 		have := 0
 		if i < len(v) {
-			have, _ = strconv.Atoi(v[i]) //nolint:errcheck // matched as a number
+			have, _ = strconv.Atoi(v[i]) // matched as a number
 		}
 		if have != want {
 			return have > want
