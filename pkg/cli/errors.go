@@ -13,6 +13,7 @@ import (
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/manager"
+	"x509ctl/pkg/pkcs12"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
@@ -181,6 +182,8 @@ func issueHints(err error) []string {
 		return []string{"make it with: mkdir -p " + shellQuote(outDir.path)}
 	case errors.As(err, &save) && save.keyLost:
 		return []string{"issue another: the key of this one was not saved, and nobody has it"}
+	case errors.Is(err, pkcs12.ErrBER):
+		return []string{"openssl rewrites it in DER: openssl pkcs12 -in FILE -nodes | openssl pkcs12 -export -out NEW"}
 	case errors.As(err, &save):
 		return []string{fmt.Sprintf(`"x509ctl cert export %v" writes the certificate again`, save.serial)}
 	}

@@ -218,8 +218,10 @@ func kindBySigned(s cryptobyte.String) string {
 		return kindCertificate
 	}
 	version := s.SkipASN1(asn1.INTEGER)
-	if !s.SkipASN1(asn1.SEQUENCE) || !s.SkipASN1(asn1.SEQUENCE) {
-		return ""
+	for range 2 { // algorithm and issuer, or subject and key
+		if !s.SkipASN1(asn1.SEQUENCE) {
+			return ""
+		}
 	}
 	switch {
 	case s.PeekASN1Tag(asn1.UTCTime), s.PeekASN1Tag(asn1.GeneralizedTime):
