@@ -75,7 +75,7 @@ func swapCase(s string) string {
 
 // maxGuessing is the part of MaxWork that may be spent on finding out what is wrong
 // with a password: a second or so.
-const maxGuessing = 3_000_000
+const maxGuessing = 6_000_000
 
 // why says what is wrong with password, of which s did not fit. It stops when the
 // work is too much.
