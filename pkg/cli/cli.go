@@ -54,6 +54,7 @@ type app struct {
 	catchSignals func()
 
 	global  globalOptions
+	read    *settings   // once they were read
 	became  int         // the user that root became, or 0
 	closers []io.Closer // what the command opened and keeps open until it is done
 }

@@ -77,9 +77,22 @@ func defaultSettings() *settings {
 	}
 }
 
-// settings reads the settings: a flag outranks a variable, that x509ctl.yaml, that
-// the default. It becomes the directory's owner before it opens the file.
+// settings returns the settings, which are read once: a flag outranks a variable, that
+// x509ctl.yaml, that the default.
 func (a *app) settings() (*settings, error) {
+	if a.read != nil {
+		return a.read, nil
+	}
+	s, err := a.readSettings()
+	if err != nil {
+		return nil, err
+	}
+	a.read = s
+	return s, nil
+}
+
+// readSettings becomes the directory's owner before it opens the file.
+func (a *app) readSettings() (*settings, error) {
 	s := defaultSettings()
 	defs := settingDefs(s)
 	for _, d := range defs {
