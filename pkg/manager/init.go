@@ -71,7 +71,10 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 		return false, err
 	}
 	if row.Active != (authority.Fingerprint{}) {
-		return false, errors.Join(locked.Publish(row.Active, row.Counter.Floor), ErrInitialised)
+		if err := locked.Publish(row.Active, row.Counter.Floor); err != nil {
+			return false, err
+		}
+		return false, ErrInitialised
 	}
 	if req.Adopt {
 		return true, m.adopt(ctx, db, locked, req)
@@ -110,7 +113,9 @@ func (m *Manager) prepareDirectory(ctx context.Context, req InitRequest) (*autho
 	if err != nil {
 		return nil, contents, err
 	}
-	contents, err = d.Contents()
+	if err = state.Sweep(); err == nil { // of a database that was not finished
+		contents, err = d.Contents()
+	}
 	if err != nil {
 		return nil, contents, errors.Join(err, locked.Unlock())
 	}
