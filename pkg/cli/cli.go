@@ -44,8 +44,8 @@ type app struct {
 	lookupEnv      func(string) (string, bool)
 	environ        func() []string
 	now            func() time.Time
-	isTerminal     func(stream any) bool // says whether one of the three streams is a terminal
-	machineID      func() string         // empty on a machine that has none
+	isTerminal     func(stream any) bool  // says whether one of the three streams is a terminal
+	machineID      func() (string, error) // empty on a machine that has none
 
 	// catchSignals makes SIGINT and SIGTERM end the context from now on. Whatever
 	// takes long or leaves something to be tidied up calls it: batches, lists, reads

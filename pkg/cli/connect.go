@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"strconv"
@@ -32,10 +34,14 @@ func (a *app) managerConfig() (manager.Config, error) {
 	if err != nil {
 		return manager.Config{}, err
 	}
+	machine, err := a.machineID()
+	if err != nil {
+		return manager.Config{}, err
+	}
 	c := manager.Config{
 		Dir:       s.dir,
 		Clock:     a.now,
-		MachineID: a.machineID(),
+		MachineID: machine,
 		Caller:    caller,
 		Wait:      s.wait,
 		Passphrase: func() ([]byte, error) {
@@ -79,11 +85,15 @@ func userName(uid int) string {
 }
 
 // readMachineID returns what tells this machine from another that DIR may be
-// copied to, or nothing where there is no such file.
-func readMachineID() string {
+// copied to, or nothing where there is no such file. One that can't be read is not
+// one that isn't there: this would be another machine.
+func readMachineID() (string, error) {
 	b, err := os.ReadFile("/etc/machine-id")
-	if err != nil {
-		return ""
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	return strings.TrimSpace(string(b))
+	if err != nil {
+		return "", fmt.Errorf("telling this machine from others: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
 }

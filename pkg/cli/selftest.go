@@ -303,7 +303,7 @@ func (t *trial) judge(ctx context.Context) (int, error) {
 	} else if e.counter, err = serial.ParseFile(content); err != nil {
 		t.fault("reading the serial file: %v", err)
 	}
-	m := manager.New(manager.Config{Dir: t.path("state"), Clock: t.app.now, MachineID: t.app.machineID(), Wait: t.wait()})
+	m := manager.New(manager.Config{Dir: t.path("state"), Clock: t.app.now, Wait: t.wait()})
 	err = m.Certificates(ctx, manager.CertificateFilter{Authority: manager.Cluster}, func(c manager.Certificate) error {
 		e.inventory = append(e.inventory, record{c.Serial, c.Fingerprint})
 		return nil
