@@ -38,7 +38,9 @@ type life struct {
 // storm is how many processes work at once.
 const storm = 16
 
-func newLife(t *testing.T) *life {
+func newLife(t *testing.T) *life { return newLifeOf(t, 12) }
+
+func newLifeOf(t *testing.T, requests int) *life {
 	t.Helper()
 	base := t.TempDir()
 	l := &life{
@@ -47,7 +49,7 @@ func newLife(t *testing.T) *life {
 	}
 	l.ok("ca", "init", "--cluster-name", "cluster1.example.com")
 	l.addNodes()
-	for i := range 12 {
+	for i := range requests {
 		name := fmt.Sprintf("node%d.example.com", i%2+1)
 		csr := filepath.Join(base, "requests", fmt.Sprintf("%d.csr", i))
 		if err := os.MkdirAll(filepath.Dir(csr), 0o755); err != nil {
@@ -66,15 +68,22 @@ func (l *life) addNodes() {
 	}
 }
 
-// storm lets processes sign for d, and a third of them be killed. In its middle,
-// meanwhile is called: from then on processes may be refused.
-func (l *life) storm(d time.Duration, meanwhile func()) {
+// out makes a directory for certificates, and remembers to look into it.
+func (l *life) out() string {
 	l.t.Helper()
 	out := filepath.Join(l.base, fmt.Sprintf("out%d", l.jobs.Add(1)))
 	if err := os.Mkdir(out, 0o755); err != nil {
 		l.t.Fatal(err)
 	}
 	l.outs = append(l.outs, out)
+	return out
+}
+
+// storm lets processes sign for d, and a third of them be killed. In its middle,
+// meanwhile is called: from then on processes may be refused.
+func (l *life) storm(d time.Duration, meanwhile func()) {
+	l.t.Helper()
+	out := l.out()
 	var disturbed atomic.Bool
 	end := time.Now().Add(d)
 	var wg sync.WaitGroup
@@ -165,12 +174,7 @@ func excused(status int, stderr string) bool {
 func (l *life) next() {
 	l.t.Helper()
 	for range 6 {
-		out := filepath.Join(l.base, fmt.Sprintf("out%d", l.jobs.Add(1)))
-		if err := os.Mkdir(out, 0o755); err != nil {
-			l.t.Fatal(err)
-		}
-		r := l.call("cert", "sign-csr", l.requests[0], "--out", filepath.Join(out, "next.pem"))
-		l.outs = append(l.outs, out)
+		r := l.call("cert", "sign-csr", l.requests[0], "--out", filepath.Join(l.out(), "next.pem"))
 		switch {
 		case r.status == 0:
 			return
@@ -237,11 +241,7 @@ func (l *life) look(lossy bool) {
 	for _, r := range parse[[]row](l.t, list.stdout) {
 		inventory[r.Serial] = r.SHA256
 	}
-	type counter struct {
-		Reserved, Last, Next int64
-		MinSerial            int64 `json:"min_serial"`
-	}
-	count := parse[counter](l.t, l.ok("serial", "show", "-o", "json"))
+	count := l.count()
 	for _, dir := range l.outs {
 		for _, c := range l.certificates(dir) {
 			n := c.SerialNumber.Int64()
@@ -260,6 +260,17 @@ func (l *life) look(lossy bool) {
 		}
 	}
 	l.outs = nil
+}
+
+// A counter is what "serial show" says.
+type counter struct {
+	Reserved, Last int64
+	MinSerial      int64 `json:"min_serial"`
+}
+
+func (l *life) count() counter {
+	l.t.Helper()
+	return parse[counter](l.t, l.ok("serial", "show", "-o", "json"))
 }
 
 // certificates reads every file below dir, which has to be whole.
