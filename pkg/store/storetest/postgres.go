@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -308,11 +307,4 @@ func OpenPool(address string) (store.PostgreSQL, error) {
 		return have
 	}
 	return store.PostgreSQL{DB: stdlib.OpenDB(*config), Warnings: warnings}, nil
-}
-
-// Context returns a context that ends before the test is killed.
-func Context(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
 }
