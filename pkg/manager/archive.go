@@ -121,7 +121,9 @@ func extract(r io.Reader, path string) (err error) {
 		return fmt.Errorf("making the database: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := io.Copy(f, r); err != nil {
+	if _, err := io.Copy(f, r); errors.Is(err, io.ErrUnexpectedEOF) {
+		return fault.Errorf(fault.Malformed, "reading the database of the backup: %w", err)
+	} else if err != nil {
 		return fmt.Errorf("making the database: %w", err)
 	}
 	if err := f.Sync(); err != nil {

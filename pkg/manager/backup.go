@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/durable"
@@ -37,6 +39,9 @@ type entry struct {
 func (m *Manager) Backup(ctx context.Context, w io.Writer) error {
 	db, err := m.database(ctx)
 	if err != nil {
+		return err
+	}
+	if err := m.sweepSnapshots(); err != nil {
 		return err
 	}
 	for range 3 {
@@ -112,6 +117,30 @@ func (m *Manager) snapshot(ctx context.Context, db *store.Store) (string, error)
 	return path, nil
 }
 
+// snapshotAge is how old a snapshot is that nobody works on any more.
+const snapshotAge = 24 * time.Hour
+
+// sweepSnapshots removes what killed backups and restores left.
+func (m *Manager) sweepSnapshots() error {
+	entries, err := os.ReadDir(m.config.Dir)
+	if err != nil {
+		return fmt.Errorf("looking for old snapshots: %w", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), snapshotPrefix) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || m.now().Sub(info.ModTime()) < snapshotAge {
+			continue // gone meanwhile, or in use
+		}
+		if err := os.RemoveAll(filepath.Join(m.config.Dir, e.Name())); err != nil {
+			return fmt.Errorf("removing an old snapshot: %w", err)
+		}
+	}
+	return nil
+}
+
 func sameActive(ctx context.Context, path string, active authority.Fingerprint) (bool, error) {
 	db, err := store.OpenSQLite(ctx, path, store.Options{})
 	if err != nil {
@@ -146,6 +175,9 @@ func (m *Manager) restore(ctx context.Context, r io.Reader, req RecoverRequest) 
 	}
 	if _, err := state.Stat(databaseFile); fault.KindOf(err) != fault.NotFound {
 		return out, errors.Join(ErrRestoreOver, err)
+	}
+	if err := m.sweepSnapshots(); err != nil {
+		return out, err
 	}
 	temp, err := os.MkdirTemp(m.config.Dir, snapshotPrefix)
 	if err != nil {
