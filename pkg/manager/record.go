@@ -1,0 +1,101 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	"x509ctl/pkg/authority"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+)
+
+// recordAll is the second transaction: everything that may have changed since the
+// first is checked again.
+func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authority, table *nodeTable, jobs []*job) error {
+	return m.change(ctx, t.id, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
+		if err := m.checkActive(row, ca); err != nil {
+			return ErrCAChanged
+		}
+		if err := checkReserved(row.Counter, jobs); err != nil {
+			return err
+		}
+		floor, err := l.Floor()
+		if err != nil {
+			return err
+		}
+		floor = max(floor, row.Counter.Floor)
+		find := profile.Finder(nil)
+		failed := func() error { return nil }
+		if row.Generation != table.generation {
+			find, failed = finder(tx, row)
+		}
+		for _, j := range jobs {
+			if j.open() {
+				j.checkAgain(floor, find)
+			}
+		}
+		if err := failed(); err != nil {
+			return err
+		}
+		return m.record(tx, l, &row, jobs)
+	})
+}
+
+// checkReserved refuses a row that does not know the numbers which were reserved in
+// it: an older database took its place.
+func checkReserved(r serial.Row, jobs []*job) error {
+	for _, j := range jobs {
+		if n := j.result.Certificate.Serial; j.open() && n > r.Reserved {
+			return &serial.WentBackError{Reason: fmt.Sprintf("%v was reserved, and the database counts to %v", n, r.Reserved)}
+		}
+	}
+	return nil
+}
+
+// checkAgain refuses a signed certificate that the floor or, when find is given, a
+// change of nodes has overtaken.
+func (j *job) checkAgain(floor serial.Floor, find profile.Finder) {
+	if err := checkFloor(j.result.Certificate.Serial, floor); err != nil {
+		j.refuse(err)
+		return
+	}
+	if find == nil {
+		return
+	}
+	names, err := j.approve(find)
+	if err == nil && !names.Equal(j.plan.Leaf().Names()) {
+		err = fault.Errorf(fault.Denied, "the names of %s changed in the meantime", names.Holder())
+	}
+	if err != nil {
+		j.refuse(err)
+	}
+}
+
+// record puts certificates into the inventory, and every answer into the audit
+// table. The caller's transaction makes both true at once.
+func (m *Manager) record(tx *store.Tx, l *authority.Locked, row *store.Authority, jobs []*job) error {
+	var certs []Certificate
+	var entries []store.AuditEntry
+	for _, j := range jobs {
+		switch {
+		case j.result.Err != nil:
+			entries = append(entries, m.audit("issue", j.describe, refused, j.result.Err.Error()))
+		case !j.result.Reused:
+			c := j.result.Certificate
+			certs = append(certs, c)
+			entries = append(entries, m.audit("issue", c.Serial.String()+" "+c.CommonName, done, ""))
+			row.Counter.Last = max(row.Counter.Last, c.Serial)
+		}
+	}
+	if len(certs) > 0 {
+		if err := tx.InsertCertificates(certs); err != nil {
+			return err
+		}
+		if err := setCounter(tx, l, row.ID, row.Counter); err != nil {
+			return err
+		}
+	}
+	return tx.Audit(entries...)
+}
