@@ -64,6 +64,7 @@ const (
 
 	sqliteReadOnlyMoved = 8 | 4<<8
 	sqliteShortRead     = 10 | 2<<8
+	sqliteDeleteNoEntry = 10 | 23<<8 // a log or journal was gone before SQLite removed it
 )
 
 // sqliteCode returns the extended result code that err carries, 0 for none.
@@ -85,7 +86,7 @@ func sortSQLite(err error) error {
 	switch {
 	case isBusy(err):
 		return ErrBusy
-	case code == sqliteReadOnlyMoved:
+	case code == sqliteReadOnlyMoved || code == sqliteDeleteNoEntry:
 		return ErrReplaced
 	case code == sqliteShortRead:
 		return damaged(err)
