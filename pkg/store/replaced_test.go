@@ -49,3 +49,16 @@ func TestErrorsOfALostFile(t *testing.T) {
 		t.Errorf("an error of this package: %v", err)
 	}
 }
+
+// A log that somebody took away is noticed by SQLite when it wants to remove it, with
+// the database itself in its place.
+func TestErrorsOfALostLog(t *testing.T) {
+	for _, code := range []coded{sqliteReadOnlyMoved, sqliteDeleteNoEntry} {
+		if err := sortSQLite(code); !errors.Is(err, ErrReplaced) {
+			t.Errorf("error %d: %v", code, err)
+		}
+	}
+	if err := sortSQLite(coded(266)); errors.Is(err, ErrReplaced) { // SQLITE_IOERR_READ
+		t.Errorf("a read error: %v", err)
+	}
+}
