@@ -44,6 +44,8 @@ func (a *app) managerConfig() (manager.Config, error) {
 		MachineID: machine,
 		Caller:    caller,
 		Wait:      s.wait,
+
+		SerialCopies: s.serialCopies,
 		Passphrase: func() ([]byte, error) {
 			p, err := a.secret(caPassphrase(s.caPassphraseFile))
 			return []byte(p), err

@@ -152,7 +152,12 @@ func countHints(err error) []string {
 	var back *serial.WentBackError
 	var damaged *manager.NumberFileError
 	var floor *serial.FloorError
+	var copied *manager.CopyError
 	switch {
+	case errors.As(err, &copied) && fault.KindOf(copied.Err) == fault.Malformed:
+		return []string{`"x509ctl serial recover --from FILE" writes it again; FILE is the serial file, or one with the highest number that was ever used`}
+	case errors.As(err, &copied):
+		return []string{"mount the disk that it is on, or take it out of serial_copies in x509ctl.yaml"}
 	case errors.As(err, &damaged) && filepath.Base(damaged.Path) == "min-serial":
 		return []string{fmt.Sprintf(`rm %s, and "x509ctl ca init --if-missing" writes it again from the database`, shellQuote(damaged.Path))}
 	case errors.As(err, &back), errors.As(err, &damaged):

@@ -37,11 +37,15 @@ type settings struct {
 	lifetime          time.Duration
 	keyType           profile.KeyAlgorithm
 	caPassphraseFile  string
+	serialCopies      pathList
 	serialHook        []string // argv, the first an absolute path; empty: no hook
 	serialHookTimeout time.Duration
 
 	origin map[string]string // where each comes from, by name
 }
+
+// A pathList is a list of absolute paths.
+type pathList []string
 
 // A settingDef is one setting: its name, and where it may come from.
 type settingDef struct {
@@ -61,6 +65,7 @@ func settingDefs(s *settings) []settingDef {
 		{"lifetime", "X509CTL_LIFETIME", "", true, "lifetime of certificates, under a week", &s.lifetime},
 		{"key_type", "X509CTL_KEY_TYPE", "", true, "type of new keys", &s.keyType},
 		{"ca_passphrase_file", "X509CTL_CA_PASSPHRASE_FILE", "ca-passphrase-file", true, "file whose first line is the passphrase of the CA's key", &s.caPassphraseFile},
+		{"serial_copies", "", "", true, "list of further files that hold the highest serial number", &s.serialCopies},
 		{"serial_hook", "", "", true, "list: a program and its arguments, run after a reservation", &s.serialHook},
 		{"serial_hook_timeout", "X509CTL_SERIAL_HOOK_TIMEOUT", "", true, "how long that program may take", &s.serialHookTimeout},
 	}
@@ -157,6 +162,13 @@ func (d settingDef) set(text ...string) error {
 			return fmt.Errorf("%.80q is %w", text[0], err)
 		}
 		*at = v
+	case *pathList:
+		for _, path := range text {
+			if !filepath.IsAbs(path) {
+				return fmt.Errorf("%.80q is not an absolute path", path)
+			}
+		}
+		*at = text
 	case *[]string:
 		if len(text) > 0 && !filepath.IsAbs(text[0]) {
 			return fmt.Errorf("%.80q is not an absolute path", text[0])
@@ -175,14 +187,20 @@ func (d settingDef) show() string {
 		return string(*at)
 	case *time.Duration:
 		return formatDuration(*at)
+	case *pathList:
+		return quoteAll(*at)
 	case *[]string:
-		quoted := make([]string, len(*at))
-		for i, s := range *at {
-			quoted[i] = shellQuote(s)
-		}
-		return strings.Join(quoted, " ")
+		return quoteAll(*at)
 	}
 	return ""
+}
+
+func quoteAll(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = shellQuote(s)
+	}
+	return strings.Join(quoted, " ")
 }
 
 // readSettingsFile applies x509ctl.yaml, when there is one.
@@ -214,6 +232,7 @@ type yamlSettings struct {
 	Lifetime          *string  `yaml:"lifetime"`
 	KeyType           *string  `yaml:"key_type"`
 	CAPassphraseFile  *string  `yaml:"ca_passphrase_file"`
+	SerialCopies      []string `yaml:"serial_copies"`
 	SerialHook        []string `yaml:"serial_hook"`
 	SerialHookTimeout *string  `yaml:"serial_hook_timeout"`
 }
@@ -230,7 +249,7 @@ func applyYAML(b []byte, s *settings, defs []settingDef) error {
 		"wait": y.Wait, "lifetime": y.Lifetime, "key_type": y.KeyType,
 		"ca_passphrase_file": y.CAPassphraseFile, "serial_hook_timeout": y.SerialHookTimeout,
 	}
-	lists := map[string][]string{"serial_hook": y.SerialHook}
+	lists := map[string][]string{"serial_copies": y.SerialCopies, "serial_hook": y.SerialHook}
 	for _, d := range defs {
 		value := lists[d.name]
 		if text := texts[d.name]; text != nil {
@@ -243,6 +262,11 @@ func applyYAML(b []byte, s *settings, defs []settingDef) error {
 			return fmt.Errorf("%s: %w", d.name, err)
 		}
 		s.origin[d.name] = settingsFile
+	}
+	for _, path := range s.serialCopies {
+		if strings.HasPrefix(filepath.Clean(path), s.dir+"/") {
+			return fmt.Errorf("serial_copies: %.80q is in the directory itself", path)
+		}
 	}
 	return nil
 }

@@ -25,10 +25,22 @@ func (m *Manager) seen(tx *store.Tx, d records) (serial.Seen, error) {
 	return s, err
 }
 
+// counted is seen with the mark and the copies, which nobody changes meanwhile.
+func (m *Manager) counted(tx *store.Tx, l *authority.Locked) (serial.Seen, error) {
+	s, err := m.seen(tx, l)
+	if err != nil {
+		return s, err
+	}
+	s.Copies, err = m.copies().Highest()
+	return s, err
+}
+
+func (m *Manager) copies() authority.Copies { return m.config.SerialCopies }
+
 // reserve takes n numbers: the files first, then the row, which counts once the
 // caller's transaction is committed.
 func (m *Manager) reserve(tx *store.Tx, l *authority.Locked, row *store.Authority, n int) (serial.Block, error) {
-	s, err := m.seen(tx, l)
+	s, err := m.counted(tx, l)
 	if err != nil {
 		return serial.Block{}, err
 	}
@@ -51,12 +63,14 @@ func (m *Manager) writeCounter(l *authority.Locked, s serial.Seen, counter *seri
 			return err
 		}
 	}
-	if s.Exists && s.Serial == counter.Reserved && s.File == counter.File {
-		return nil
+	if !s.Exists || s.Serial != counter.Reserved || s.File != counter.File {
+		file, err := l.WriteSerial(counter.Reserved, m.config.MachineID)
+		if err != nil {
+			return err
+		}
+		counter.File = file
 	}
-	file, err := l.WriteSerial(counter.Reserved, m.config.MachineID)
-	counter.File = file
-	return err
+	return m.copies().Write(counter.Reserved)
 }
 
 // Serial implements Service.
@@ -93,7 +107,7 @@ func (m *Manager) SetMinSerial(ctx context.Context, req SetMinRequest) (SetMinRe
 	}
 	var out SetMinResult
 	err := m.change(ctx, req.Authority, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
-		s, err := m.seen(tx, l)
+		s, err := m.counted(tx, l)
 		if err != nil {
 			return err
 		}
@@ -195,6 +209,9 @@ func (m *Manager) RecoverSerial(ctx context.Context, req RecoverRequest) (Serial
 func (m *Manager) salvage(tx *store.Tx, l *authority.Locked) (serial.Seen, error) {
 	s, err := l.Salvage(m.config.MachineID)
 	if err != nil {
+		return s, err
+	}
+	if s.Copies, err = m.copies().Salvage(); err != nil {
 		return s, err
 	}
 	s.Timeline, err = tx.Timeline()

@@ -50,6 +50,9 @@ var (
 // A NumberFileError is a serial or min-serial file without a number in it.
 type NumberFileError = authority.NumberFileError
 
+// A CopyError is a copy of the serial file that can't be read or written.
+type CopyError = authority.CopyError
+
 // A Caller is who asks, as the inventory and the audit table record it.
 type Caller struct {
 	Who  string // a user's name
@@ -66,6 +69,9 @@ type Config struct {
 	// Passphrase returns the passphrase of an encrypted CA key, nil for none. It is
 	// called only for one that is encrypted. Optional.
 	Passphrase func() ([]byte, error)
+	// SerialCopies are further files that hold the highest serial number, by their
+	// absolute paths. Optional.
+	SerialCopies []string
 	// SerialHook runs after every reservation, outside all locks; an error means
 	// that no certificate of the reservation leaves. Optional.
 	SerialHook func(context.Context, HookCall) error

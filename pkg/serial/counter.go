@@ -68,6 +68,7 @@ type Seen struct {
 	File     File   // its identity; the zero File without one
 	Floor    Floor  // content of min-serial; 0 without one
 	Mark     Mark   // the zero Mark without one, and when nobody else was kept from committing
+	Copies   Number // the highest in further files, written after the serial file; 0 without any
 	Timeline uint32 // the database's timeline now; 0 on SQLite
 }
 
@@ -105,6 +106,8 @@ func (r Row) check(s Seen) error {
 	case r.Timeline == s.Timeline && (s.Mark.Reserved > r.Reserved || s.Mark.Last > r.Last):
 		return &WentBackError{fmt.Sprintf("the database is an older one: it counts to %v, issued %v, and has counted to %v, issued %v",
 			r.Reserved, r.Last, s.Mark.Reserved, s.Mark.Last)}
+	case s.Copies > max(s.Serial, r.Reserved):
+		return &WentBackError{fmt.Sprintf("a copy of the serial file says %v, the database and the file here %v", s.Copies, max(s.Serial, r.Reserved))}
 	case !s.Exists:
 		return &WentBackError{fmt.Sprintf("the serial file is missing; the database's count is %v", r.Reserved)}
 	case r.File.Machine != s.File.Machine:
@@ -123,7 +126,7 @@ func (r Row) check(s Seen) error {
 // as a record: numbers below it are refused by every verifier, so the next one is
 // to be at least the floor.
 func (r Row) highest(s Seen) Number {
-	return max(r.Reserved, r.Last, s.Serial, s.Mark.Reserved, s.Mark.Last, Number(r.Floor)-1, Number(s.Floor)-1, 0)
+	return max(r.Reserved, r.Last, s.Serial, s.Copies, s.Mark.Reserved, s.Mark.Last, Number(r.Floor)-1, Number(s.Floor)-1, 0)
 }
 
 // MergedFloor returns the floor in force: the larger of the row's and the file's.
