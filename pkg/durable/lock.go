@@ -59,7 +59,7 @@ func wait(ctx context.Context, f *os.File, path string) (*Lock, error) {
 		return &Lock{f}, nil
 	case <-ctx.Done():
 		go func() {
-			_ = <-got     // whatever it is
+			<-got
 			_ = f.Close() // which drops the lock that nobody waits for any more
 		}()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
