@@ -59,8 +59,8 @@ func wait(ctx context.Context, f *os.File, path string) (*Lock, error) {
 		return &Lock{f}, nil
 	case <-ctx.Done():
 		go func() {
-			<-got
-			_ = f.Close() // which drops the lock that nobody waits for any more
+			// In this order.
+			_ = errors.Join(<-got, f.Close()) // which drops the lock that nobody waits for any more
 		}()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, fmt.Errorf("waiting for %s: %w", path, ErrLocked)
