@@ -83,8 +83,9 @@ type Check struct {
 
 	// CRL is the authority's revocation list, signed by any of its own CAs: serial
 	// numbers are the authority's and not a CA certificate's, so one list is about
-	// the leaves of all. With nil the floor alone decides ([FloorOnly]). A list that
-	// no own CA signed refuses every leaf; one out of date still revokes.
+	// the leaves of all. It may say what the floor is ([MinSerialExtension]): the
+	// higher of it and Floor counts. With nil the floor alone decides ([FloorOnly]). A
+	// list that no own CA signed refuses every leaf; one out of date still revokes.
 	CRL *CRL
 	// RequireFresh refuses where there is no CRL, and where At is not from its
 	// thisUpdate to its nextUpdate.

@@ -12,7 +12,19 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"x509ctl/pkg/serial"
 )
+
+// MinSerialExtension names the extension of an authority's lists that holds the
+// smallest serial number accepted: an INTEGER, of which every certificate below is
+// revoked whether or not it is listed. It is not critical, since those that are not
+// expired are listed, too. With it one file that is signed, dated and numbered tells
+// all there is to know of revocation.
+//
+// The number below 2.25, which anybody may take at random (Recommendation ITU-T
+// X.667), has 31 bits: crypto/x509 refuses a list with a longer one.
+var MinSerialExtension = asn1.ObjectIdentifier{2, 25, 2094153072, 1}
 
 // MaxCRL is the largest revocation list that is read, in octets of its file: two
 // million entries, as they are in PEM.
@@ -24,7 +36,13 @@ const MaxCRL = 128 << 20
 // It holds the file as it was read and four octets for each entry more, and finds
 // a serial number by halving. A CRL doesn't change, and may be used by several
 // goroutines at once.
+//
+// An authority that has several CAs for a time publishes one file with the list of
+// each. What is in such a file begins with the CRL that was read and goes on with
+// [CRL.Next]; a check takes the one that it can believe.
 type CRL struct {
+	next    *CRL                 // the list after this one in the file; nil for none
+	floor   serial.Floor         // of its extension; 0 for none
 	head    *x509.RevocationList // all but the entries
 	tbs     []byte               // what was signed
 	entries []byte               // the elements of revokedCertificates
@@ -67,6 +85,13 @@ func (l *CRL) Extension(id asn1.ObjectIdentifier) (value []byte, ok bool) {
 	}
 	return nil, false
 }
+
+// Next returns the list that follows in the same file, nil after the last one.
+func (l *CRL) Next() *CRL { return l.next }
+
+// Floor returns the smallest serial number that l accepts, inclusive, 0 when it
+// doesn't say.
+func (l *CRL) Floor() serial.Floor { return l.floor }
 
 // Len returns the number of entries.
 func (l *CRL) Len() int { return len(l.starts) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/serial"
 	"x509ctl/pkg/trust"
 )
 
@@ -197,8 +198,14 @@ func TestParseCRL(t *testing.T) {
 		{"text", []byte("hello"), "damaged, or something else"},
 		{"cut", good[:len(good)-1], "damaged"},
 		{"octet after", append(bytes.Clone(good), 0), "damaged"},
-		{"two", append(bytes.Clone(armored), armored...), "more"},
-		{"with its CA", append(pemOf(root.cert), armored...), `also a PEM block of the type "CERTIFICATE"`},
+		{"one of each CA", append(bytes.Clone(armored), armored...), ""},
+		{"too many", bytes.Repeat(armored, 17), "17 PEM blocks"},
+		{"the second damaged", append(bytes.Clone(armored), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: good[1:]})...), "damaged"},
+		{"with its CA", append(pemOf(root.cert), armored...), `the type "CERTIFICATE" among`},
+		{"min-serial", newCRLBytes(t, root, withFloor(2, 1, 9)), ""},
+		{"min-serial 0", newCRLBytes(t, root, withFloor(2, 1, 0)), "its min-serial"},
+		{"min-serial too long", newCRLBytes(t, root, withFloor(2, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0)), "its min-serial"},
+		{"min-serial and more", newCRLBytes(t, root, withFloor(2, 1, 9, 0)), "its min-serial"},
 		{"a certificate", pemOf(root.cert), `the type "CERTIFICATE"`},
 		{"a certificate in DER", root.cert.Raw, "damaged, or something else"},
 		{"too large", make([]byte, trust.MaxCRL+1), "larger than"},
@@ -223,6 +230,73 @@ func TestParseCRL(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)
 		}
 	}
+}
+
+// withFloor adds the extension with the smallest accepted number.
+func withFloor(value ...byte) func(*crlTemplate) {
+	return func(l *crlTemplate) {
+		l.ExtraExtensions = append(l.ExtraExtensions, pkix.Extension{Id: trust.MinSerialExtension, Value: value})
+	}
+}
+
+// TestCRLFloor has a list that tells what is below, and does not list it.
+func TestCRLFloor(t *testing.T) {
+	root := newCA(t, "cluster CA 9", nil)
+	for floor, want := range map[byte]trust.Reason{42: "", 43: trust.BelowFloor} {
+		l := newCRL(t, root, listed(), withFloor(2, 1, floor))
+		if l.Floor() != serial.Floor(floor) {
+			t.Errorf("floor %v, want %d", l.Floor(), floor)
+		}
+		for _, other := range []serial.Floor{0, 42} { // the higher one counts
+			expect(t, trust.Check{Bundle: bundleOf(t, root), Floor: other, CRL: l, At: now}.Verify(newLeaf(t, root)), want, "")
+		}
+		expect(t, trust.Check{Bundle: bundleOf(t, root), Floor: 43, CRL: l, At: now}.Verify(newLeaf(t, root)), trust.BelowFloor, "")
+	}
+}
+
+// TestCRLOfEachCA has files with the lists of several CAs, of which a verifier may
+// know one.
+func TestCRLOfEachCA(t *testing.T) {
+	older, newer, stranger := newCA(t, "cluster CA 1", nil), newCA(t, "cluster CA 9", nil), newCA(t, "cluster CA 5", nil)
+	leaf := newLeaf(t, older)
+	file := func(issuers ...*ca) *trust.CRL {
+		var data []byte
+		for _, a := range issuers {
+			data = append(data, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: newCRLBytes(t, a)})...)
+		}
+		l, err := trust.ParseCRL(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	l := file(newer, older)
+	if l.Next() == nil || l.Next().Next() != nil || l.Issuer() != "CN=cluster CA 9" || l.Next().Issuer() != "CN=cluster CA 1" {
+		t.Errorf("read %v, then %v", l.Issuer(), l.Next())
+	}
+	for _, tc := range []struct {
+		bundle *trust.Bundle
+		list   *trust.CRL
+		want   trust.Reason
+	}{
+		{bundleOf(t, older), file(newer, older), trust.Revoked},
+		{bundleOf(t, older, newer), file(newer, older), trust.Revoked},
+		{bundleOf(t, older, newer), file(newer), trust.Revoked}, // its numbers are the authority's
+		{bundleOf(t, older), file(stranger, older), trust.Revoked},
+		{bundleOf(t, older), file(stranger, newer), trust.BadCRL},
+	} {
+		c := trust.Check{Bundle: tc.bundle, CRL: tc.list, At: now}
+		expect(t, c.Verify(leaf), tc.want, "")
+		if c.Revocation() != trust.FreshCRL {
+			t.Errorf("it rests on %q", c.Revocation())
+		}
+	}
+	pool, err := trust.NewPool([]*x509.Certificate{older.cert}, nil, []*trust.CRL{file(newer, older)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = trust.ChainCheck{Pool: pool, At: now}.Verify(leaf)
+	expect(t, err, trust.Revoked, "")
 }
 
 // withPart adds an element at the end of what is signed.

@@ -4,18 +4,22 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
+	"encoding/asn1"
 	"slices"
 
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/serial"
 )
 
 // maxCRLExtensions bounds the extensions of one entry, of which RFC 5280 has three.
 const maxCRLExtensions = 16
 
-// ParseCRL reads one revocation list of version 2, in DER or as the one X509 CRL
-// block of a PEM file, at most [MaxCRL] octets. The bytes are kept, so the caller
-// must not change them.
+// maxLists bounds the lists of one file.
+const maxLists = 16
+
+// ParseCRL reads revocation lists of version 2: one in DER, or the X509 CRL blocks of
+// a PEM file, 16 at most, together at most [MaxCRL] octets. The bytes are kept, so the
+// caller must not change them.
 //
 // A list with a critical extension is refused, and so is one with a critical
 // extension in an entry: they mark lists that are about a part of the
@@ -25,34 +29,36 @@ func ParseCRL(data []byte) (*CRL, error) {
 	if len(data) > MaxCRL {
 		return nil, fault.Errorf(fault.Malformed, "the revocation list is larger than %d octets", MaxCRL)
 	}
-	der := data
-	if bytes.Contains(data[:min(len(data), maxInput)], pemBegin) {
-		blocks, err := decodePEM(data, maxBlocks)
-		switch {
-		case err != nil:
-			return nil, err
-		case len(blocks) != 1 || blocks[0].Type != "X509 CRL":
-			return nil, fault.Errorf(fault.Malformed, "the file is not one X509 CRL: it has %s", describeBlocks(blocks))
-		}
-		der = blocks[0].Bytes
+	if !bytes.Contains(data[:min(len(data), maxInput)], pemBegin) {
+		return readCRL(data)
 	}
+	blocks, err := decodePEM(data, maxLists)
+	if err != nil {
+		return nil, err
+	}
+	var first *CRL
+	for _, b := range slices.Backward(blocks) {
+		if b.Type != "X509 CRL" {
+			return nil, fault.Errorf(fault.Malformed, "the file has a PEM block of the type %s among its revocation lists", quoted(b.Type))
+		}
+		l, err := readCRL(b.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		l.next, first = first, l
+	}
+	if first == nil {
+		return nil, fault.New(fault.Malformed, "there is no revocation list in the file")
+	}
+	return first, nil
+}
+
+func readCRL(der []byte) (*CRL, error) {
 	l, err := parseCRL(der)
 	if err != nil {
 		return nil, fault.Errorf(fault.Malformed, "not a revocation list that can be used: %w", err)
 	}
 	return l, nil
-}
-
-func describeBlocks(blocks []*pem.Block) string {
-	if len(blocks) == 1 {
-		return "one PEM block of the type " + quoted(blocks[0].Type)
-	}
-	for _, b := range blocks {
-		if b.Type != "X509 CRL" {
-			return "also a PEM block of the type " + quoted(b.Type)
-		}
-	}
-	return "more"
 }
 
 func malformedCRL(text string) error { return fault.New(fault.Malformed, text) }
@@ -114,6 +120,19 @@ func (l *CRL) checkHead(fields [][]byte) error {
 	if n := l.head.Number; n != nil && (n.Sign() < 0 || n.BitLen() > 160) {
 		return malformedCRL("its number is negative, or longer than 20 octets")
 	}
+	return l.readFloor()
+}
+
+func (l *CRL) readFloor() error {
+	value, ok := l.Extension(MinSerialExtension)
+	if !ok {
+		return nil
+	}
+	var n int64
+	if rest, err := asn1.Unmarshal(value, &n); err != nil || len(rest) > 0 || n < 1 {
+		return malformedCRL("its min-serial is not a serial number")
+	}
+	l.floor = serial.Floor(n)
 	return nil
 }
 

@@ -60,11 +60,13 @@ func (c Check) checkTime(leaf *x509.Certificate) error {
 	return nil
 }
 
-func (c Check) checkFloor(leaf *x509.Certificate) error {
-	if c.Floor.Accepts(serial.Number(leaf.SerialNumber.Int64())) {
+func (c Check) checkFloor(leaf *x509.Certificate) error { return checkFloor(leaf, c.Floor) }
+
+func checkFloor(leaf *x509.Certificate, floor serial.Floor) error {
+	if floor.Accepts(serial.Number(leaf.SerialNumber.Int64())) {
 		return nil
 	}
-	return refuse(BelowFloor, "%s is revoked: min-serial is %v, and all numbers below are", label(leaf), c.Floor)
+	return refuse(BelowFloor, "%s is revoked: min-serial is %v, and all numbers below are", label(leaf), floor)
 }
 
 // An extKeyUsage is a purpose as certificates and people call it.

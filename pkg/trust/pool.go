@@ -47,7 +47,13 @@ func NewPool(roots, intermediates []*x509.Certificate, crls []*CRL) (*Pool, erro
 	case slices.Contains(crls, nil):
 		return nil, fault.New(fault.Malformed, "a revocation list is missing")
 	}
-	return &Pool{roots: bySubject(roots), intermediates: bySubject(intermediates), crls: slices.Clone(crls), signed: map[link]error{}}, nil
+	var lists []*CRL
+	for _, l := range crls {
+		for ; l != nil; l = l.next {
+			lists = append(lists, l)
+		}
+	}
+	return &Pool{roots: bySubject(roots), intermediates: bySubject(intermediates), crls: lists, signed: map[link]error{}}, nil
 }
 
 func bySubject(certs []*x509.Certificate) map[string][]*x509.Certificate {

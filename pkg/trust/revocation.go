@@ -20,10 +20,16 @@ const (
 
 // Revocation returns what the answers to c rest on. It doesn't look at a leaf.
 func (c Check) Revocation() Revocation {
-	switch {
-	case c.CRL == nil:
+	if c.CRL == nil {
 		return FloorOnly
-	case c.CRL.FreshAt(c.At):
+	}
+	list := c.CRL
+	if c.Bundle != nil {
+		if l, err := c.Bundle.believed(c.CRL); err == nil {
+			list = l
+		}
+	}
+	if list.FreshAt(c.At) {
 		return FreshCRL
 	}
 	return OldCRL
@@ -37,14 +43,18 @@ func (c Check) checkRevoked(leaf *x509.Certificate) error {
 		}
 		return nil
 	}
-	if err := c.Bundle.checkCRL(c.CRL); err != nil {
+	l, err := c.Bundle.believed(c.CRL)
+	if err != nil {
 		return err
 	}
-	if entry, ok := c.CRL.Find(leaf.SerialNumber); ok {
+	if entry, ok := l.Find(leaf.SerialNumber); ok {
 		return refuse(Revoked, "%s %v", label(leaf), entry)
 	}
-	if c.RequireFresh && !c.CRL.FreshAt(c.At) {
-		return refuse(StaleCRL, "whether %s is revoked is not known: %s", label(leaf), c.CRL.staleness(c.At))
+	if err := checkFloor(leaf, l.floor); err != nil {
+		return err
+	}
+	if c.RequireFresh && !l.FreshAt(c.At) {
+		return refuse(StaleCRL, "whether %s is revoked is not known: %s", label(leaf), l.staleness(c.At))
 	}
 	return nil
 }
@@ -69,20 +79,27 @@ func (l *CRL) staleness(at time.Time) string {
 	return fmt.Sprintf("the revocation list was to be replaced by %s; the time is %s", date(l.NextUpdate()), date(at))
 }
 
-// checkCRL wants the list signed by an own CA. Whether that is still valid doesn't
-// matter: a list can only take trust away, and is fresh for a week at most.
-func (b *Bundle) checkCRL(l *CRL) error {
-	err := error(nil)
-	for _, a := range b.byName[string(l.head.RawIssuer)] {
-		if !a.own || !l.namesIssuer(a.cert) {
-			continue
-		}
-		if err = l.signedBy(a.cert); err == nil {
-			return nil
+// believed returns the first list of a file that an own CA signed. Whether that is
+// still valid doesn't matter: a list can only take trust away, and is fresh for a week
+// at most.
+func (b *Bundle) believed(first *CRL) (*CRL, error) {
+	var forged error
+	for l := first; l != nil; l = l.next {
+		for _, a := range b.byName[string(l.head.RawIssuer)] {
+			if !a.own || !l.namesIssuer(a.cert) {
+				continue
+			}
+			err := l.signedBy(a.cert)
+			if err == nil {
+				return l, nil
+			}
+			if forged == nil {
+				forged = refuse(BadCRL, "the revocation list of %s can't be used: %v", quoted(l.Issuer()), err)
+			}
 		}
 	}
-	if err != nil {
-		return refuse(BadCRL, "the revocation list of %s can't be used: %v", quoted(l.Issuer()), err)
+	if forged != nil {
+		return nil, forged
 	}
-	return refuse(BadCRL, "the revocation list was issued by %s, which is none of this authority's CAs", quoted(l.Issuer()))
+	return nil, refuse(BadCRL, "the revocation list was issued by %s, which is none of this authority's CAs", quoted(first.Issuer()))
 }

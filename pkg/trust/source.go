@@ -23,7 +23,7 @@ const (
 // publish them: each is replaced as a whole.
 type Files struct {
 	Bundle string // PEM; see ParseBundle
-	Floor  string // a decimal number and a newline
+	Floor  string // a decimal number and a newline; "" where the CRL is to tell
 	CRL    string // see ParseCRL; "" for none
 }
 
@@ -96,8 +96,10 @@ func OpenSource(files Files, o SourceOptions) (*Source, error) {
 	switch {
 	case o.Now == nil:
 		return nil, fault.New(fault.Malformed, "there is no clock to verify with")
-	case files.Bundle == "" || files.Floor == "":
-		return nil, fault.New(fault.Malformed, "there is no bundle or no floor to verify against")
+	case files.Bundle == "":
+		return nil, fault.New(fault.Malformed, "there is no bundle to verify against")
+	case files.Floor == "" && files.CRL == "":
+		return nil, fault.New(fault.Malformed, "there is neither a floor nor a revocation list to verify against")
 	case o.Grace > MaxGrace:
 		return nil, fault.Errorf(fault.Malformed, "a last good state can be kept for %v at most, not %v", MaxGrace, o.Grace)
 	}
@@ -111,7 +113,7 @@ func OpenSource(files Files, o SourceOptions) (*Source, error) {
 		options: o,
 		bundle:  watched{path: files.Bundle, limit: maxInput},
 		floor:   watched{path: files.Floor, limit: maxFloorFile},
-		crl:     watched{path: files.CRL, limit: MaxCRL, optional: true},
+		crl:     watched{path: files.CRL, limit: MaxCRL, optional: files.Floor != ""},
 	}
 	first := s.look(&sourceState{}, o.Now())
 	if first.trouble != nil {
@@ -193,12 +195,13 @@ func (s *Source) look(last *sourceState, now time.Time) *sourceState {
 		return nil
 	})
 	crlErr := s.crl.follow(func(data []byte) error {
-		l, err := ParseCRL(data)
-		if err == nil {
-			err = mayFollow(l, last.crl, next.bundle)
+		file, err := ParseCRL(data)
+		if err != nil {
+			return err
 		}
+		l, err := s.mayFollow(file, last.crl, next.bundle)
 		if err == nil {
-			next.crl = l
+			next.crl, next.floor = l, max(next.floor, l.floor)
 		}
 		return err
 	})
@@ -211,17 +214,26 @@ func (s *Source) look(last *sourceState, now time.Time) *sourceState {
 	return &next
 }
 
-// mayFollow reports what speaks against l after the list last, nil for the first.
-func mayFollow(l, last *CRL, b *Bundle) error {
-	switch {
-	case b == nil:
-		return errors.New("there is no bundle to tell whose revocation list it is")
-	case l.Number() == nil:
-		return fault.New(fault.Malformed, "the revocation list has no number")
-	case last != nil && l.Number().Cmp(last.Number()) < 0:
-		return fault.Errorf(fault.Invalid, "the revocation list went back from number %v to %v: the later one stays in force", last.Number(), l.Number())
+// mayFollow returns the list of a file that counts from now on, and what speaks
+// against it after the list last, nil for the first.
+func (s *Source) mayFollow(file, last *CRL, b *Bundle) (*CRL, error) {
+	if b == nil {
+		return nil, errors.New("there is no bundle to tell whose revocation list it is")
 	}
-	return b.checkCRL(l)
+	l, err := b.believed(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case l.Number() == nil:
+		return nil, fault.New(fault.Malformed, "the revocation list has no number")
+	case last != nil && l.Number().Cmp(last.Number()) < 0:
+		return nil, fault.Errorf(fault.Invalid, "the revocation list went back from number %v to %v: the later one stays in force", last.Number(), l.Number())
+	case s.floor.path == "" && l.floor == 0:
+		return nil, fault.New(fault.Malformed, "the revocation list doesn't say what min-serial is, and nothing else does")
+	case l.floor != 0 && last != nil && l.floor < last.floor:
+		return nil, fault.Errorf(fault.Invalid, "min-serial of the revocation list went down from %v to %v: the higher one stays in force", last.floor, l.floor)
+	}
+	return l, nil
 }
 
 // failed adds to an error which file it is about.

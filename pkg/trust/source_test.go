@@ -300,7 +300,12 @@ func TestOpenSource(t *testing.T) {
 		{name: "good", options: good},
 		{name: "no clock", want: fault.Malformed},
 		{name: "no bundle asked for", options: good, files: func(f *trust.Files) { f.Bundle = "" }, want: fault.Malformed},
-		{name: "no floor asked for", options: good, files: func(f *trust.Files) { f.Floor = "" }, want: fault.Malformed},
+		{name: "no floor asked for, and no list", options: good, files: func(f *trust.Files) { f.Floor, f.CRL = "", "" }, want: fault.Malformed},
+		{name: "no floor asked for, a list missing", options: good, files: func(f *trust.Files) { f.Floor = "" }, want: fault.NotFound},
+		{name: "a list that is to tell the floor and doesn't", options: good, files: func(f *trust.Files) { f.Floor = "" },
+			damage: func(p *place) { p.write("crl.pem", newCRLBytes(t, root)) }, want: fault.Malformed},
+		{name: "a list that tells the floor", options: good, files: func(f *trust.Files) { f.Floor = "" },
+			damage: func(p *place) { p.write("crl.pem", newCRLBytes(t, root, withFloor(2, 1, 40))) }},
 		{name: "no list asked for", options: good, files: func(f *trust.Files) { f.CRL = "" }},
 		{name: "endless grace", options: trust.SourceOptions{Now: clock, Grace: 25 * time.Hour}, want: fault.Malformed},
 		{name: "no bundle", options: good, damage: func(p *place) { p.remove("bundle.pem") }, want: fault.NotFound},
@@ -325,6 +330,30 @@ func TestOpenSource(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
+}
+
+// TestSourceOfList has bundle and list alone.
+func TestSourceOfList(t *testing.T) {
+	root := newCA(t, "cluster CA 1", nil)
+	p := newPlace(t, root)
+	p.remove("min-serial")
+	p.write("crl.pem", newCRLBytes(t, root, listed(), numbered(1), withFloor(2, 1, 42)))
+	files := trust.DirFiles(p.dir)
+	files.Floor = ""
+	s, err := trust.OpenSource(files, trust.SourceOptions{Now: func() time.Time { return p.clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := newLeaf(t, root)
+	expect(t, p.check(s).Verify(leaf), "", "")
+	p.write("crl.pem", newCRLBytes(t, root, listed(), numbered(2), withFloor(2, 1, 43)))
+	expect(t, p.check(s).Verify(leaf), trust.BelowFloor, "")
+	p.write("crl.pem", newCRLBytes(t, root, listed(), numbered(3), withFloor(2, 1, 42)))
+	expect(t, p.check(s).Verify(leaf), trust.BelowFloor, "")
+	p.trouble(s, "went down from 43 to 42")
+	p.write("crl.pem", newCRLBytes(t, root, listed(), numbered(4)))
+	expect(t, p.check(s).Verify(leaf), trust.BelowFloor, "")
+	p.trouble(s, "doesn't say what min-serial is")
 }
 
 // TestSourceRequireFresh has no list, and then one.
