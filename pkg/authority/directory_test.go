@@ -20,6 +20,7 @@ import (
 
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/pkcs12"
 	"x509ctl/pkg/serial"
 )
 
@@ -226,6 +227,16 @@ func TestSeen(t *testing.T) {
 	}
 }
 
+// absurdKey is encrypted with 2^31-1 iterations.
+const absurdKey = `-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHuMFkGCSqGSIb3DQEFDTBMMCsGCSqGSIb3DQEFDDAeBAjLUwHuIxr8uAIEf////zAMBggqhkiG
+9w0CCQUAMB0GCWCGSAFlAwQBKgQQIcS0FjMO1MAtbMiSXCubXgSBkAPVlhzy1I37I4/dZzIhz2vY
+DvxZTyu9x7UfOxO1suxFXXd6B6CgfzVXxvGuckogs6IWU6GaAC1wTLKFS/iurxsTl3r4fXoCLxD0
+DfJOnBH1ekA+mQejVFBU8MLrQi66M1LZKP930L6lCa8ZJmxXPqmeGleicFtbMPwmPogoj1adsC+c
+NnJlS4o76McvA1lu1g==
+-----END ENCRYPTED PRIVATE KEY-----
+`
+
 func TestKeys(t *testing.T) {
 	_, key := mint(t, 1)
 	plain, err := encodeKey(key, nil)
@@ -255,6 +266,12 @@ func TestKeys(t *testing.T) {
 		if _, _, err := decodeKey(locked, tc.pass); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 		}
+	}
+	if _, _, err := decodeKey([]byte(absurdKey), func() ([]byte, error) {
+		t.Error("a passphrase was asked for")
+		return []byte("secret"), nil
+	}); !errors.Is(err, pkcs12.ErrTooMuchWork) {
+		t.Errorf("2^31-1 iterations: %v", err)
 	}
 	for name, data := range map[string]string{
 		"empty": "", "text": "secret", "two": string(plain) + string(plain),

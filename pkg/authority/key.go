@@ -5,11 +5,13 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 
 	"github.com/youmark/pkcs8"
 
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/pkcs12"
 )
 
 // ErrPassphraseNeeded means that a key is encrypted and no passphrase was given.
@@ -85,9 +87,17 @@ func decodeKey(data []byte, pass Passphrase) (key crypto.Signer, encrypted bool,
 	return signer, encrypted, nil
 }
 
-func decrypt(der []byte, pass Passphrase) (any, error) {
+// decrypt opens an encrypted key. What can't be opened, or only with absurd work, is
+// refused before anybody is asked for a passphrase.
+func decrypt(der []byte, pass Passphrase) (crypto.Signer, error) {
+	k, err := pkcs12.ParseEncryptedPKCS8(der)
+	if err == nil {
+		err = k.Check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the CA's key: %w", err)
+	}
 	var phrase []byte
-	var err error
 	if pass != nil {
 		phrase, err = pass()
 	}
@@ -97,9 +107,9 @@ func decrypt(der []byte, pass Passphrase) (any, error) {
 	if len(phrase) == 0 {
 		return nil, ErrPassphraseNeeded
 	}
-	key, _, err := pkcs8.ParsePrivateKey(der, phrase)
-	if err != nil {
+	key, err := k.Open(phrase)
+	if errors.Is(err, pkcs12.ErrWrongPassword) {
 		return nil, ErrWrongPassphrase
 	}
-	return key, nil
+	return key, err
 }

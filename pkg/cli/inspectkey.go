@@ -74,10 +74,10 @@ func inspectPrivateKey(v *inspectView, b *pem.Block) error {
 		v.warn("its encryption is weak: MD5, once. \"openssl pkcs8 -topk8\" makes it better")
 		return nil
 	}
-	if a, err := pkcs12.DescribeEncryptedKey(b.Bytes); err == nil {
-		*v.Key = inspectKeyView{Encoding: "PKCS#8", Encrypted: true, Encryption: newEncryptionView(a)}
+	if k, err := pkcs12.ParseEncryptedPKCS8(b.Bytes); err == nil {
+		*v.Key = inspectKeyView{Encoding: "PKCS#8", Encrypted: true, Encryption: newEncryptionView(k.Algorithm)}
 		v.Summary = "encrypted: " + v.Key.Encryption.String()
-		if a.Name != "PBES2" {
+		if k.Algorithm.Name != "PBES2" {
 			v.warn("its encryption is of old, and weak")
 		}
 		return nil

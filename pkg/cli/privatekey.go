@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/pkcs12"
 )
 
 // Bounds of private keys that are read, in bytes. A file may hold certificates
@@ -116,9 +117,13 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// decryptKey decrypts PKCS#8 (RFC 5958, section 3).
+// decryptKey decrypts PKCS#8 (RFC 5958, section 3). What can't be opened, or only with
+// absurd work, is refused before anybody is asked for a passphrase.
 func decryptKey(der []byte, passphrase func() ([]byte, error)) (crypto.Signer, error) {
-	e, err := parsePBES2(der)
+	k, err := pkcs12.ParseEncryptedPKCS8(der)
+	if err == nil {
+		err = k.Check()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -126,15 +131,11 @@ func decryptKey(der []byte, passphrase func() ([]byte, error)) (crypto.Signer, e
 	if err != nil {
 		return nil, err
 	}
-	plain, err := e.decrypt(phrase)
-	if err != nil {
-		return nil, err
+	key, err := k.Open(phrase)
+	if errors.Is(err, pkcs12.ErrWrongPassword) {
+		return nil, errWrongPassphrase
 	}
-	key, err := parseKey(plain)
-	if err != nil {
-		return nil, errWrongPassphrase // its padding finds 255 of 256 wrong ones
-	}
-	return key, nil
+	return key, err
 }
 
 // decryptOldKey decrypts what OpenSSL wrote before PKCS#8 (RFC 1421, section
@@ -153,7 +154,7 @@ func decryptOldKey(block *pem.Block, passphrase func() ([]byte, error)) (crypto.
 	}
 	key, err := parseKey(der)
 	if err != nil {
-		return nil, errWrongPassphrase // as above
+		return nil, errWrongPassphrase // the padding finds 255 of 256 wrong ones
 	}
 	return key, nil
 }

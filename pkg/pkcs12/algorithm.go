@@ -33,9 +33,11 @@ type Algorithm struct {
 	KeySize    int    // octets
 
 	work    int64 // how often the hash function is called, about
+	memory  int64 // octets, of scrypt
 	refusal error // why it is not to be used
 	derive  func(secret) ([]byte, error)
 	cipher  func(key []byte) (cipher.Block, error)
+	block   int    // octets in a block of cipher
 	iv      []byte // nil: derived with the key
 	mac     func() hash.Hash
 }
@@ -146,7 +148,7 @@ func encryptionOf(id algorithmIdentifier) *Algorithm {
 
 // legacyOf is for the encryptions of RFC 7292, appendix C.
 func legacyOf(id algorithmIdentifier, name, cipherName string, size int, newCipher func([]byte) (cipher.Block, error)) *Algorithm {
-	a := &Algorithm{Name: name, Cipher: cipherName, KDF: "PKCS#12", Hash: "SHA-1", KeySize: size, cipher: newCipher}
+	a := &Algorithm{Name: name, Cipher: cipherName, KDF: "PKCS#12", Hash: "SHA-1", KeySize: size, cipher: newCipher, block: des.BlockSize}
 	var p struct {
 		Salt       []byte
 		Iterations *big.Int
@@ -170,8 +172,7 @@ func pbes2Of(id algorithmIdentifier) *Algorithm {
 	if unmarshal(id.Parameters.FullBytes, &p) != nil {
 		return a.refuse(errParameters)
 	}
-	block := aes.BlockSize
-	a.cipher = aes.NewCipher
+	a.cipher, a.block = aes.NewCipher, aes.BlockSize
 	switch kind := p.Cipher.Algorithm.String(); kind {
 	case "2.16.840.1.101.3.4.1.2":
 		a.Cipher, a.KeySize = "AES-128-CBC", 16
@@ -180,12 +181,12 @@ func pbes2Of(id algorithmIdentifier) *Algorithm {
 	case "2.16.840.1.101.3.4.1.42":
 		a.Cipher, a.KeySize = "AES-256-CBC", 32
 	case "1.2.840.113549.3.7":
-		a.Cipher, a.KeySize, a.cipher, block = "3DES-CBC", 24, des.NewTripleDESCipher, des.BlockSize
+		a.Cipher, a.KeySize, a.cipher, a.block = "3DES-CBC", 24, des.NewTripleDESCipher, des.BlockSize
 	default:
 		a.Cipher = kind
 		a.refuse(fmt.Errorf("%w: PBES2 with the cipher %s", ErrUnsupported, kind))
 	}
-	if a.refusal == nil && (unmarshal(p.Cipher.Parameters.FullBytes, &a.iv) != nil || len(a.iv) != block) {
+	if a.refusal == nil && (unmarshal(p.Cipher.Parameters.FullBytes, &a.iv) != nil || len(a.iv) != a.block) {
 		a.refuse(errParameters)
 	}
 	return a.readKDF(p.KDF)
@@ -238,8 +239,9 @@ func (a *Algorithm) readPBKDF2(id algorithmIdentifier) int64 {
 	return p.Length
 }
 
-// maxScryptMemory bounds scrypt, in octets. What openssl writes needs 16 MiB.
-const maxScryptMemory = 32 << 20
+// maxMemory bounds what a file may ask scrypt to take, in octets. What openssl writes
+// needs 16 MiB.
+const maxMemory = 32 << 20
 
 // readScrypt is for RFC 7914, section 7.
 func (a *Algorithm) readScrypt(id algorithmIdentifier) {
@@ -255,14 +257,23 @@ func (a *Algorithm) readScrypt(id algorithmIdentifier) {
 		return
 	}
 	a.SaltSize, a.Iterations = len(p.Salt), p.N
-	if p.N > maxScryptMemory/128 || p.R > maxScryptMemory/128/p.N || p.P > 16 {
+	if p.N > maxKeyMemory/128 || p.R > maxKeyMemory/128/p.N || p.P > 16 {
 		a.refuse(fmt.Errorf("%w: scrypt with N=%d, r=%d, p=%d", ErrTooMuchWork, p.N, p.R, p.P))
 		return
 	}
+	a.memory = 128 * p.N * p.R
 	a.work = 2 * p.N * p.R * p.P // each about as much as one iteration of PBKDF2
 	a.derive = func(s secret) ([]byte, error) {
 		return scrypt.Key(s.octets, p.Salt, int(p.N), int(p.R), int(p.P), a.KeySize)
 	}
+}
+
+// checkBlocks refuses what can't have been encrypted by a.
+func (a *Algorithm) checkBlocks(data []byte) error {
+	if len(data) == 0 || len(data)%a.block != 0 {
+		return fault.New(fault.Malformed, "what is encrypted is damaged: it doesn't fill its blocks")
+	}
+	return nil
 }
 
 // errPadding is what decrypting with a wrong password mostly ends with.
@@ -286,14 +297,13 @@ func (a *Algorithm) decrypt(s secret, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, errParameters
 	}
-	size := block.BlockSize()
-	if len(data) == 0 || len(data)%size != 0 {
-		return nil, fault.New(fault.Malformed, "the PKCS#12 file is damaged: what is encrypted doesn't fill its blocks")
+	if err := a.checkBlocks(data); err != nil {
+		return nil, err
 	}
 	plain := make([]byte, len(data))
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, data)
 	pad := int(plain[len(plain)-1])
-	if pad < 1 || pad > size {
+	if pad < 1 || pad > block.BlockSize() {
 		return nil, errPadding
 	}
 	for _, b := range plain[len(plain)-pad:] {

@@ -83,7 +83,7 @@ func (f *File) Open(password string) (*Contents, error) {
 	if !utf8.ValidString(password) {
 		password = string(latin1(password))
 	}
-	o := &opening{file: f, budget: budget{MaxWork}}
+	o := &opening{file: f, budget: newBudget()}
 	secrets := []secret{secretOf(password)}
 	if password == "" {
 		secrets = append(secrets, secret{})
@@ -129,7 +129,7 @@ var errWrong = errors.New("wrong password")
 // An opening is one call of Open.
 type opening struct {
 	file   *File
-	budget budget
+	budget *budget
 }
 
 // try opens the file with s. errWrong says that s does not fit.

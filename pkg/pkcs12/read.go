@@ -26,14 +26,14 @@ const (
 var (
 	// ErrBER is a file that is not in DER: see [Parse].
 	ErrBER = fault.New(fault.Malformed, "the PKCS#12 file is in BER, not in DER")
-	// ErrTooMuchWork is a file that asks for more than [MaxWork].
-	ErrTooMuchWork = fault.New(fault.Denied, "the PKCS#12 file asks for absurd work")
+	// ErrTooMuchWork is a file that asks for more than [MaxWork], or more memory.
+	ErrTooMuchWork = fault.New(fault.Denied, "it asks for absurd work before a password can be tried")
 	// ErrShortKey is a PBMAC1 key of fewer than 20 octets (RFC 9579, section 8): one
 	// of few bits can be guessed by somebody who doesn't know the password and wants
 	// to forge the contents.
 	ErrShortKey = fault.New(fault.Denied, "the PKCS#12 file has a MAC that anybody could have forged")
 	// ErrUnsupported is a file by an algorithm that is not known here.
-	ErrUnsupported = fault.New(fault.Malformed, "the PKCS#12 file needs what is not supported")
+	ErrUnsupported = fault.New(fault.Malformed, "it needs what is not supported")
 )
 
 // A File is a PKCS#12 file of which nothing was deciphered: what can be told without
@@ -266,7 +266,7 @@ func (b *Bag) parseAttributes(set []byte) error {
 // [ErrShortKey] or [ErrUnsupported], wrapped with the particulars. What is inside
 // of encrypted parts is judged by [File.Open].
 func (f *File) Check() error {
-	b := &budget{left: MaxWork}
+	b := newBudget()
 	if f.MAC != nil {
 		if err := b.spend(f.MAC); err != nil {
 			return fmt.Errorf("the MAC: %w", err)
@@ -289,29 +289,24 @@ func (f *File) Check() error {
 	return nil
 }
 
-// A budget is what is left of MaxWork.
-type budget struct{ left int64 }
+// A budget is what is left of MaxWork, and what may be taken of memory at a time.
+type budget struct{ left, memory int64 }
+
+// newBudget is that of a PKCS#12 file.
+func newBudget() *budget { return &budget{MaxWork, maxMemory} }
 
 // spend takes the work of one derivation by a.
 func (b *budget) spend(a *Algorithm) error {
 	switch {
 	case a.refusal != nil:
 		return a.refusal
+	case a.memory > b.memory:
+		return fmt.Errorf("%w: %d octets of memory for %s, more than %d", ErrTooMuchWork, a.memory, a.KDF, b.memory)
 	case a.work > b.left:
 		return fmt.Errorf("%w: %d iterations of %s, which with all others is more than %d", ErrTooMuchWork, a.Iterations, a.Hash, MaxWork)
 	}
 	b.left -= a.work
 	return nil
-}
-
-// DescribeEncryptedKey reads by which algorithm a PKCS#8 private key is encrypted
-// (RFC 5958, section 3), in DER. It derives nothing. The error is [fault.Malformed].
-func DescribeEncryptedKey(der []byte) (*Algorithm, error) {
-	var k encryptedKey
-	if err := unmarshal(der, &k); err != nil || len(k.Data) == 0 {
-		return nil, fault.New(fault.Malformed, "the encrypted private key is damaged")
-	}
-	return encryptionOf(k.Algorithm), nil
 }
 
 // decode is unmarshal with an error that says what could not be read, and why.
