@@ -52,11 +52,14 @@ type foundBy struct {
 }
 
 // resumeHint is what is kept of a resume key beside the common name: enough to tell
-// it from those of the same name's other certificates.
+// it from those of the same name's other certificates. It is 0 without a key only.
 func resumeHint(key []byte) int64 {
+	if len(key) == 0 {
+		return 0
+	}
 	var b [4]byte
 	copy(b[:], key)
-	return int64(binary.BigEndian.Uint32(b[:]))
+	return max(1, int64(binary.BigEndian.Uint32(b[:])))
 }
 
 // appendFoundBy appends the names that c is found by, none twice.
@@ -204,16 +207,18 @@ func (tx *Tx) CACertificate(id AuthorityID, fingerprint [32]byte) (Certificate, 
 	return c, err
 }
 
+// toResume finds the certificate to resume in the index that has resume hints only.
+const toResume = `
+ WHERE authority = ? AND resume_key = ?
+   AND serial IN (SELECT serial FROM certificate_names WHERE authority = ? AND name = ? AND resume = ? AND resume <> 0)
+ ORDER BY serial DESC
+ LIMIT 1`
+
 // CertificateToResume returns the certificate with the highest serial number of
 // those with that common name and resume key.
 // Errors: [fault.NotFound].
 func (tx *Tx) CertificateToResume(id AuthorityID, commonName string, key []byte) (Certificate, error) {
-	c, err := tx.certificate(`
- WHERE authority = ? AND resume_key = ?
-   AND serial IN (SELECT serial FROM certificate_names WHERE authority = ? AND name = ? AND resume = ?)
- ORDER BY serial DESC
- LIMIT 1`,
-		string(id), key, string(id), profile.FoldName(commonName), resumeHint(key))
+	c, err := tx.certificate(toResume, string(id), key, string(id), profile.FoldName(commonName), resumeHint(key))
 	if errors.Is(err, errNoRow) {
 		err = fault.Errorf(fault.NotFound, "no certificate for that request of %q", commonName)
 	}

@@ -184,3 +184,16 @@ func TestPruneCertificates(t *testing.T) {
 		})
 	})
 }
+
+// A batch of one name's requests looks for each among all that the name ever had.
+func TestResumeIsFoundByIndex(t *testing.T) {
+	s := storetest.SQLite(t).Open(t, store.Options{})
+	must(t, s.Read(t.Context(), func(tx *store.Tx) error {
+		plan, err := tx.PlanToResume()
+		const want = "certificate_names_resume (authority=? AND name=? AND resume=?)"
+		if !strings.Contains(strings.Join(plan, "\n"), want) {
+			t.Errorf("the plan has no %s:\n%s", want, strings.Join(plan, "\n"))
+		}
+		return err
+	}))
+}

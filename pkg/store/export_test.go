@@ -16,6 +16,19 @@ var (
 	Networks   = networks
 )
 
+// PlanToResume returns how SQLite looks for a certificate to resume.
+func (tx *Tx) PlanToResume() (plan []string, err error) {
+	err = tx.rows("EXPLAIN QUERY PLAN SELECT der FROM certificates"+toResume, []any{"cluster", []byte{1}, "cluster", "node1", 1},
+		func(r *sql.Rows) error {
+			var id, parent, unused int
+			var step string
+			err := r.Scan(&id, &parent, &unused, &step)
+			plan = append(plan, step)
+			return err
+		})
+	return plan, err
+}
+
 // CreateSQLiteAt makes a database with an older schema.
 func CreateSQLiteAt(ctx context.Context, path string, version int64) error {
 	data, err := newDatabase(ctx, version)

@@ -27,7 +27,7 @@ CREATE TABLE certificates (
 CREATE INDEX certificates_expiry ON certificates (authority, not_after, serial, kind);
 CREATE INDEX certificates_ca ON certificates (authority, fingerprint) WHERE kind = 'ca';
 
--- Every name that a certificate is found by. Resume keys have no index: theirs would
+-- Every name that a certificate is found by. resume_key itself has no index: it would
 -- be one of random values, which takes as long to keep as all else together.
 CREATE TABLE certificate_names (
     authority TEXT COLLATE "C" NOT NULL,
