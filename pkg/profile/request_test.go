@@ -230,7 +230,9 @@ func TestParseRequestKeys(t *testing.T) {
 		{"RSASSA-PSS key", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte(oidRSAPSSKey))), derBits(nil))}, fault.Denied, "RSASSA-PSS keys"},
 		{"DSA key", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte(oidDSAKey))), derBits(nil))}, fault.Denied, "DSA keys"},
 		{"Ed448 key", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte(oidEd448Key))), derBits(nil))}, fault.Denied, "Ed448 keys"},
-		{"secp256k1", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte(oidECKey)), tlv(tagOID, []byte("\x2b\x81\x04\x00\x0a"))), derBits(nil))}, fault.Denied, "curve 1.3.132.0.10"},
+		{"secp256k1", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte(oidECKey)), tlv(tagOID, []byte("\x2b\x81\x04\x00\x0a"))), derBits(nil))}, fault.Denied, "secp256k1 keys"},
+		{"a curve nobody knows", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte(oidECKey)), tlv(tagOID, []byte{0x2a, 3})), derBits(nil))}, fault.Denied, "curve 1.2.3 keys"},
+		{"GOST key", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte("\x2a\x85\x03\x07\x01\x01\x01\x01"))), derBits(nil))}, fault.Denied, "GOST R 34.10-2012 (256 bits) keys"},
 		{"explicit curve", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte(oidECKey)), tlv(tagSequence)), derBits(nil))}, fault.Denied, "does not name its curve"},
 		{"short Ed25519", requestSpec{spki: tlv(tagSequence, tlv(tagSequence, tlv(tagOID, []byte(oidEd25519Key))), derBits(make([]byte, 31)))}, fault.Malformed, "not an Ed25519 key"},
 	} {

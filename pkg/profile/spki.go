@@ -25,7 +25,6 @@ const (
 	oidEd25519Key oid = "\x2b\x65\x70"
 	oidEd448Key   oid = "\x2b\x65\x71"
 
-	oidP224 oid = "\x2b\x81\x04\x00\x21"
 	oidP256 oid = "\x2a\x86\x48\xce\x3d\x03\x01\x07"
 	oidP384 oid = "\x2b\x81\x04\x00\x22"
 	oidP521 oid = "\x2b\x81\x04\x00\x23"
@@ -88,8 +87,40 @@ func keyKindName(kind oid) string {
 		return "X448"
 	case oidEd448Key:
 		return "Ed448"
+	case "\x2a\x85\x03\x02\x02\x13":
+		return "GOST R 34.10-2001"
+	case "\x2a\x85\x03\x07\x01\x01\x01\x01":
+		return "GOST R 34.10-2012 (256 bits)"
+	case "\x2a\x85\x03\x07\x01\x01\x01\x02":
+		return "GOST R 34.10-2012 (512 bits)"
 	}
 	return kind.String()
+}
+
+// curveName returns the name of a curve that is not accepted (FIPS 186-4, SEC 2, RFC
+// 5639, GB/T 32918), or its dotted form.
+func curveName(curve oid) string {
+	switch curve {
+	case "\x2b\x81\x04\x00\x21":
+		return "P-224"
+	case "\x2a\x86\x48\xce\x3d\x03\x01\x01":
+		return "P-192"
+	case "\x2b\x81\x04\x00\x0a":
+		return "secp256k1"
+	case "\x2b\x81\x04\x00\x20":
+		return "secp224k1"
+	case "\x2b\x81\x04\x00\x1f":
+		return "secp192k1"
+	case "\x2b\x24\x03\x03\x02\x08\x01\x01\x07":
+		return "brainpoolP256r1"
+	case "\x2b\x24\x03\x03\x02\x08\x01\x01\x0b":
+		return "brainpoolP384r1"
+	case "\x2b\x24\x03\x03\x02\x08\x01\x01\x0d":
+		return "brainpoolP512r1"
+	case "\x2a\x81\x1c\xcf\x55\x01\x82\x2d":
+		return "SM2"
+	}
+	return "curve " + curve.String()
 }
 
 func parseECKey(params der, bits []byte) (crypto.PublicKey, error) {
@@ -105,10 +136,8 @@ func parseECKey(params der, bits []byte) (crypto.PublicKey, error) {
 		c = elliptic.P384()
 	case oidP521:
 		c = elliptic.P521()
-	case oidP224:
-		return nil, fault.New(fault.Denied, "P-224 keys are not accepted; use P-256, P-384 or P-521")
 	default:
-		return nil, fault.Errorf(fault.Denied, "keys on curve %v are not accepted; use P-256, P-384 or P-521", curve)
+		return nil, fault.Errorf(fault.Denied, "%s keys are not accepted; use P-256, P-384 or P-521", curveName(curve))
 	}
 	if len(bits) > 0 && (bits[0] == 2 || bits[0] == 3) {
 		return nil, fault.New(fault.Denied, "the public key is a compressed point, which few programs can read")
