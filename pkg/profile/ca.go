@@ -57,7 +57,7 @@ func NewCA(cluster string, key *SubjectKey, now time.Time, lifetime time.Duratio
 func (c *CA) Validity() Validity { return c.validity }
 
 // TBS returns the bytes to be signed, by the CA's own key, for c as certificate n,
-// after [CA.CheckTBS].
+// after [CA.CheckTBS] and a signature with a throw-away key.
 //
 // Errors, all [fault.Internal]: a number out of bounds; a bug in this package.
 func (c *CA) TBS(n serial.Number) (*TBS, error) {
@@ -68,7 +68,11 @@ func (c *CA) TBS(n serial.Number) (*TBS, error) {
 	if err := c.CheckTBS(raw, n); err != nil {
 		return nil, err
 	}
-	return &TBS{raw: raw, serial: n, signer: c.key, algorithm: c.algorithm}, nil
+	t := &TBS{raw: raw, serial: n, signer: c.key, algorithm: c.algorithm}
+	if _, err := t.rehearse(nil); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // build returns the TBSCertificate with number n. Its authority key identifier is its

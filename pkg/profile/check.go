@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"math/big"
 	"net"
@@ -21,15 +22,18 @@ func wrong(what string) error {
 }
 
 // CheckTBS reports what is wrong with tbs as the bytes to be signed for l with number
-// n. It does not look at how they were built: crypto/x509 reads them, and a strict
-// walk, in which everything stands where it has to and nothing stands beside it. So
-// there is one encoding that passes, for names, key, validity and issuer that
-// are what was approved and that hold, once more, the rules of the profile.
+// n. It does not look at how they were built. crypto/x509 reads them, and a strict
+// walk, in which everything stands where it has to and nothing stands beside it; they
+// keep every rule of [Lint], whatever was approved; and their names, key, validity
+// and issuer are what was approved, in the one encoding that passes.
 //
 // Errors, all [fault.Internal].
 func (l *Leaf) CheckTBS(tbs []byte, n serial.Number) error {
 	c, fields, err := readBack(tbs, l.issuer.algorithm)
 	if err != nil {
+		return err
+	}
+	if err := checkRules(c, fields, leafRules); err != nil {
 		return err
 	}
 	if err := fields.check(n, l.issuer.chain[0].RawSubject, l.names.commonName, l.key); err != nil {
@@ -38,30 +42,34 @@ func (l *Leaf) CheckTBS(tbs []byte, n serial.Number) error {
 	if err := l.checkValidity(c, fields); err != nil {
 		return err
 	}
-	if c.IsCA || !c.BasicConstraintsValid || c.MaxPathLen > 0 || c.MaxPathLenZero {
-		return wrong("basic constraints")
-	}
-	usage, usageBits := x509.KeyUsageDigitalSignature, "\x03\x02\x07\x80"
-	if isRSA(l.key.key) {
-		usage, usageBits = x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment, "\x03\x02\x05\xa0"
-	}
-	if c.KeyUsage != usage {
-		return wrong("key usage")
-	}
-	if !slices.Equal(c.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}) || len(c.UnknownExtKeyUsage) > 0 {
-		return wrong("extended key usage")
-	}
 	if err := l.checkNames(c); err != nil {
 		return err
 	}
 	return fields.checkExtensions([]wantedExtension{
-		{oidBasicConstraints, true, "\x30\x00"},
-		{oidKeyUsage, true, usageBits},
-		{oidExtendedKeyUsage, false, "\x30\x14\x06\x08" + string(oidServerAuth) + "\x06\x08" + string(oidClientAuth)},
+		{oidBasicConstraints, true, leafConstraints},
+		{oidKeyUsage, true, leafKeyUsage(l.key.key)},
+		{oidExtendedKeyUsage, false, leafPurposes},
 		{oidSubjectKeyID, false, "\x04\x14" + string(l.key.id[:])},
 		{oidAuthorityKeyID, false, authorityKeyID(l.issuer.chain[0].SubjectKeyId)},
 		{oidSubjectAltName, false, ""}, // checkSAN
 	}, l.checkSAN)
+}
+
+// Values of extensions that are always the same.
+const (
+	leafConstraints = "\x30\x00" // CA:FALSE is the default, so left out
+	leafPurposes    = "\x30\x14\x06\x08" + string(oidServerAuth) + "\x06\x08" + string(oidClientAuth)
+	caConstraints   = "\x30\x06\x01\x01\xff\x02\x01\x00" // CA:TRUE, path length 0
+	caKeyUsage      = "\x03\x02\x01\x06"                 // keyCertSign, cRLSign
+)
+
+// leafKeyUsage returns the key usage of a node with such a key: digitalSignature, and
+// for RSA keyEncipherment.
+func leafKeyUsage(key crypto.PublicKey) string {
+	if isRSA(key) {
+		return "\x03\x02\x05\xa0"
+	}
+	return "\x03\x02\x07\x80"
 }
 
 // authorityKeyID returns the value of an authority key identifier, for the lengths
@@ -71,16 +79,12 @@ func authorityKeyID(id []byte) string {
 	return string([]byte{0x30, n + 2, 0x80, n}) + string(id)
 }
 
-// checkValidity checks the lifetime in the bytes against the profile's bounds and the
-// chain's, and not only against what was planned.
+// checkValidity checks the validity in the bytes against what was planned, and against
+// every certificate of the chain.
 func (l *Leaf) checkValidity(c *x509.Certificate, fields *tbsFields) error {
 	v := l.validity
 	if !c.NotBefore.Equal(v.notBefore) || !c.NotAfter.Equal(v.notAfter) {
 		return wrong("validity")
-	}
-	lifetime := c.NotAfter.Sub(c.NotBefore)
-	if lifetime < 0 || lifetime > MaxLifetime {
-		return wrong("a lifetime of " + lifetime.String())
 	}
 	for _, ca := range l.issuer.chain {
 		if c.NotBefore.Before(ca.NotBefore) || !c.NotAfter.Before(ca.NotAfter) {
@@ -99,8 +103,6 @@ func (l *Leaf) checkNames(c *x509.Certificate) error {
 		return wrong("DNS names")
 	case !slices.EqualFunc(c.IPAddresses, l.names.addresses, sameAddress):
 		return wrong("IP addresses")
-	case len(c.EmailAddresses)+len(c.URIs) > 0:
-		return wrong("names of other kinds")
 	}
 	return nil
 }
@@ -125,7 +127,7 @@ func (l *Leaf) checkSAN(value der) error {
 			return wrong("subject alternative names")
 		}
 	}
-	if i != len(l.names.dnsNames)+len(l.names.addresses) || i > MaxNames || l.names.dnsNames[0] != l.names.commonName {
+	if i != len(l.names.dnsNames)+len(l.names.addresses) {
 		return wrong("number of names")
 	}
 	return nil
@@ -135,12 +137,12 @@ func (l *Leaf) checkSAN(value der) error {
 func (l *Leaf) isName(i int, tag asn1.Tag, content der) bool {
 	dns, addresses := l.names.dnsNames, l.names.addresses
 	if i < len(dns) {
-		return tag == asn1.Tag(2).ContextSpecific() && string(content) == dns[i] && nameFlaw(dns[i]) == ""
+		return tag == dnsTag && string(content) == dns[i]
 	}
 	if i -= len(dns); i >= len(addresses) {
 		return false
 	}
-	return tag == asn1.Tag(7).ContextSpecific() && bytes.Equal(content, addresses[i].AsSlice()) && !addresses[i].Is4In6()
+	return tag == ipTag && bytes.Equal(content, addresses[i].AsSlice())
 }
 
 // CheckTBS does for a CA's certificate what [Leaf.CheckTBS] does for a node's.
@@ -151,13 +153,15 @@ func (c *CA) CheckTBS(tbs []byte, n serial.Number) error {
 	if err != nil {
 		return err
 	}
+	if err := checkRules(cert, fields, caRules); err != nil {
+		return err
+	}
 	name := CASubject(c.cluster, n)
 	if err := fields.check(n, fields.subject, name, c.key); err != nil {
 		return err
 	}
 	v := c.validity
-	lifetime := cert.NotAfter.Sub(cert.NotBefore)
-	if !cert.NotBefore.Equal(v.notBefore) || !cert.NotAfter.Equal(v.notAfter) || lifetime < MinCALifetime || lifetime > MaxCALifetime {
+	if !cert.NotBefore.Equal(v.notBefore) || !cert.NotAfter.Equal(v.notAfter) {
 		return wrong("validity")
 	}
 	if err := fields.checkTimes(v); err != nil {
@@ -166,12 +170,9 @@ func (c *CA) CheckTBS(tbs []byte, n serial.Number) error {
 	if cert.Subject.CommonName != name || len(cert.Subject.Names) != 1 {
 		return wrong("subject")
 	}
-	if !cert.IsCA || !cert.MaxPathLenZero || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
-		return wrong("CA's rights")
-	}
 	return fields.checkExtensions([]wantedExtension{
-		{oidBasicConstraints, true, "\x30\x06\x01\x01\xff\x02\x01\x00"},
-		{oidKeyUsage, true, "\x03\x02\x01\x06"},
+		{oidBasicConstraints, true, caConstraints},
+		{oidKeyUsage, true, caKeyUsage},
 		{oidSubjectKeyID, false, "\x04\x14" + string(c.key.id[:])},
 		{oidAuthorityKeyID, false, authorityKeyID(c.key.id[:])},
 	}, nil)

@@ -74,7 +74,7 @@ func TestCheckTBSBuilderBugs(t *testing.T) {
 		"notAfter":         rebuild(func(l *Leaf) { l.validity.notAfter = l.validity.notAfter.Add(time.Second) }),
 		"issuer":           rebuild(swapIssuer(func(c *x509.Certificate) { c.RawSubject = commonName("other CA") })),
 		"issuer's key":     rebuild(swapIssuer(func(c *x509.Certificate) { c.SubjectKeyId = []byte{1} })),
-		"another hash":     rebuild(func(l *Leaf) { i := *l.issuer; i.algorithm = ecdsaWith(oidECDSAWithSHA256, 0); l.issuer = &i }),
+		"another hash":     rebuild(func(l *Leaf) { i := *l.issuer; i.algorithm = ecdsaWithSHA256; l.issuer = &i }),
 		"negative number":  leaf.build(-9),
 		"unique ID":        withExtra(leaf, tlv(0x81, []byte{0, 1})),
 		"second extension": withExtra(leaf, extensions(extension(oidKeyUsage, critical, []byte{3, 2, 7, 0x80}))),

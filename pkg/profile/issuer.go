@@ -18,6 +18,7 @@ type Issuer struct {
 	algorithm signatureAlgorithm
 	notBefore time.Time // the latest of the chain
 	notAfter  time.Time // the earliest of the chain
+	rehearsed *rehearsed
 }
 
 // maxKeyIDLength is the most octets that a CA's subject key identifier may have;
@@ -54,7 +55,7 @@ func NewIssuer(chain []*x509.Certificate) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Issuer{chain: slices.Clone(chain), key: key, algorithm: algorithm, notBefore: ca.NotBefore, notAfter: ca.NotAfter}
+	i := &Issuer{chain: slices.Clone(chain), key: key, algorithm: algorithm, notBefore: ca.NotBefore, notAfter: ca.NotAfter, rehearsed: new(rehearsed)}
 	for _, c := range chain[1:] {
 		if c.NotBefore.After(i.notBefore) {
 			i.notBefore = c.NotBefore

@@ -43,9 +43,9 @@ func (l *Leaf) Key() *SubjectKey { return l.key }
 // Validity returns when the certificate is valid.
 func (l *Leaf) Validity() Validity { return l.validity }
 
-// TBS returns the bytes to be signed for l as certificate n, after
-// [Leaf.CheckTBS]. A Leaf may be given several numbers; each gives another
-// certificate.
+// TBS returns the bytes to be signed for l as certificate n, after [Leaf.CheckTBS]
+// and, for the first of its shape, a signature with a throw-away key. A Leaf may be
+// given several numbers; each gives another certificate.
 //
 // Errors, all [fault.Internal]: a number out of bounds; a bug in this package.
 func (l *Leaf) TBS(n serial.Number) (*TBS, error) {
@@ -56,7 +56,11 @@ func (l *Leaf) TBS(n serial.Number) (*TBS, error) {
 	if err := l.CheckTBS(raw, n); err != nil {
 		return nil, err
 	}
-	return &TBS{raw: raw, serial: n, signer: l.issuer.key, algorithm: l.issuer.algorithm}, nil
+	t := &TBS{raw: raw, serial: n, signer: l.issuer.key, algorithm: l.issuer.algorithm}
+	if err := l.rehearse(t); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // version3 is the version field of every certificate made here.

@@ -29,28 +29,35 @@ func algorithmOf(key crypto.PublicKey) (signatureAlgorithm, error) {
 	case *ecdsa.PublicKey:
 		switch k.Curve {
 		case elliptic.P256():
-			return ecdsaWith(oidECDSAWithSHA256, crypto.SHA256), nil
+			return ecdsaWithSHA256, nil
 		case elliptic.P384():
-			return ecdsaWith(oidECDSAWithSHA384, crypto.SHA384), nil
+			return ecdsaWithSHA384, nil
 		case elliptic.P521():
-			return ecdsaWith(oidECDSAWithSHA512, crypto.SHA512), nil
+			return ecdsaWithSHA512, nil
 		}
 	case *rsa.PublicKey:
-		null := []byte{0x05, 0x00}
-		return signatureAlgorithm{tlv(tagSequence, tlv(tagOID, []byte(oidSHA256WithRSA)), null), crypto.SHA256}, nil
+		return rsaWithSHA256, nil
 	case ed25519.PublicKey:
-		return signatureAlgorithm{tlv(tagSequence, tlv(tagOID, []byte(oidEd25519Key))), 0}, nil
+		return withEd25519, nil
 	}
 	return signatureAlgorithm{}, fault.Errorf(fault.Denied, "keys of type %T can't sign certificates", key)
 }
 
-func ecdsaWith(id oid, hash crypto.Hash) signatureAlgorithm {
-	return signatureAlgorithm{tlv(tagSequence, tlv(tagOID, []byte(id))), hash}
-}
+// Every signatureAlgorithm there is, in the one encoding of RFC 5758, section 3.2, RFC
+// 4055, section 5, and RFC 8410, section 3.
+var (
+	ecdsaWithSHA256 = signatureAlgorithm{tlv(tagSequence, tlv(tagOID, []byte(oidECDSAWithSHA256))), crypto.SHA256}
+	ecdsaWithSHA384 = signatureAlgorithm{tlv(tagSequence, tlv(tagOID, []byte(oidECDSAWithSHA384))), crypto.SHA384}
+	ecdsaWithSHA512 = signatureAlgorithm{tlv(tagSequence, tlv(tagOID, []byte(oidECDSAWithSHA512))), crypto.SHA512}
+	rsaWithSHA256   = signatureAlgorithm{tlv(tagSequence, tlv(tagOID, []byte(oidSHA256WithRSA)), []byte{0x05, 0x00}), crypto.SHA256}
+	withEd25519     = signatureAlgorithm{tlv(tagSequence, tlv(tagOID, []byte(oidEd25519Key))), 0}
+
+	signatureAlgorithms = []signatureAlgorithm{ecdsaWithSHA256, ecdsaWithSHA384, ecdsaWithSHA512, rsaWithSHA256, withEd25519}
+)
 
 // A TBS is a certificate that is complete but for its signature: the bytes to be
-// signed (TBSCertificate in RFC 5280, section 4.1), built, read back and checked. Only
-// [Leaf.TBS] and [CA.TBS] make one. It can be signed once.
+// signed (TBSCertificate in RFC 5280, section 4.1), built, read back, checked and
+// rehearsed. Only [Leaf.TBS] and [CA.TBS] make one. It can be signed once.
 type TBS struct {
 	raw       []byte
 	serial    serial.Number
@@ -85,6 +92,11 @@ func Sign(t *TBS, key crypto.Signer) ([]byte, error) {
 	if t.spent.Swap(true) {
 		return nil, fault.Errorf(fault.Internal, "certificate %v was signed before", t.serial)
 	}
+	return t.signedWith(key)
+}
+
+// signedWith returns t with a signature of key, a certificate in DER.
+func (t *TBS) signedWith(key crypto.Signer) ([]byte, error) {
 	message := t.raw
 	if hash := t.algorithm.hash; hash != 0 {
 		h := hash.New()

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bytes"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
 
@@ -108,6 +109,38 @@ func isOneCommonName(name []byte, want string) bool {
 	rdn, ok := readRDN(&s)
 	return ok && s.Empty() && len(rdn) == 1 && want != "" && len(want) <= maxCommonNameLength &&
 		rdn[0].kind == oidCommonName && rdn[0].tag == asn1.UTF8String && string(rdn[0].value) == want
+}
+
+// extension returns the extension of a kind, or nil.
+func (f *tbsFields) extension(kind oid) *tbsExtension {
+	for i := range f.extensions {
+		if f.extensions[i].kind == kind {
+			return &f.extensions[i]
+		}
+	}
+	return nil
+}
+
+// has reports whether there is an extension of a kind, critical or not as given.
+func (f *tbsFields) has(kind oid, critical bool) bool {
+	e := f.extension(kind)
+	return e != nil && e.critical == critical
+}
+
+// hasValue reports whether the extension of a kind, if there is one, has the value.
+func (f *tbsFields) hasValue(kind oid, value string) bool {
+	e := f.extension(kind)
+	return e == nil || string(e.value) == value
+}
+
+// hasOnly reports whether there are no extensions of other kinds.
+func (f *tbsFields) hasOnly(kinds ...oid) bool {
+	for _, e := range f.extensions {
+		if !slices.Contains(kinds, e.kind) {
+			return false
+		}
+	}
+	return true
 }
 
 // checkTimes compares both ends of the validity as they are written.
