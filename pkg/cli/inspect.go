@@ -21,9 +21,10 @@ func newInspectCmd(a *app) *cobra.Command {
 		Short: "Tell what certificates, requests, CRLs, keys and PKCS#12 files are",
 		Long: `Tell what is in files: certificates, certificate signing requests, revocation lists,
 private and public keys, PKCS#12, alone or several in one file, in PEM or DER, at
-most 1 MiB each. What is wrong or weak about them is told as a warning. A private
-key is never shown, only its type, how it is encrypted, and the fingerprint of its
-public key. No CA is needed. - is standard input.
+most 1 MiB each. What is wrong or weak about them is told as a warning, and under LINT
+the rules for the certificates made here that another one does not keep, which may
+be right for it. A private key is never shown, only its type, how it is encrypted, and
+the fingerprint of its public key. No CA is needed. - is standard input.
 
 Of a PKCS#12 file are told its algorithms, how much work it asks for, which programs
 can open it, and what is in it. Its password is the first line of --password-file,

@@ -39,6 +39,16 @@ type inspectCertView struct {
 	Extensions       []string  `json:"other_extensions"`
 	SHA256           string    `json:"sha256"`
 	SHA1             string    `json:"sha1"`
+
+	Lint []lintView `json:"lint"` // what sets it apart from the certificates made here
+}
+
+// lintView is a rule for the certificates made here that a certificate does not keep.
+// One made elsewhere may be none the worse, so it is no warning.
+type lintView struct {
+	Rule   string `json:"rule"`
+	Source string `json:"source"` // the section of a standard, or "x509ctl"
+	What   string `json:"what"`   // what the rule asks for
 }
 
 func (in *inspector) certificate(v *inspectView, der []byte) error {
@@ -68,8 +78,13 @@ func (in *inspector) certificateView(c *x509.Certificate) *inspectCertView {
 		SubjectKeyID: hex.EncodeToString(c.SubjectKeyId), AuthorityKeyID: hex.EncodeToString(c.AuthorityKeyId),
 		Extensions: []string{},
 		SHA256:     hex.EncodeToString(sum256[:]), SHA1: hex.EncodeToString(sum1[:]),
+		Lint: []lintView{},
 	}
 	view.Names, view.Extensions = extensionsText(c.Extensions)
+	findings, _ := profile.Lint(c.Raw) // it was read before
+	for _, f := range findings {
+		view.Lint = append(view.Lint, lintView(f))
+	}
 	return view
 }
 
