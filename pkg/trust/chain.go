@@ -54,6 +54,7 @@ type ChainCheck struct {
 type Chain struct {
 	Certificates []*x509.Certificate // the leaf first, the root last
 	Revocation   Revocation          // the weakest that is known of any below the root
+	CRLs         []*CRL              // the lists that were asked about one of them, each once
 }
 
 // Purposes of others' certificates only.
@@ -228,17 +229,4 @@ func matchesDNS(pattern, name string) bool {
 	return ok && wild && base != "" && base == parent && !strings.Contains(name, "*") && !strings.HasPrefix(name, ".")
 }
 
-func (c ChainCheck) checkLeafEmail(leaf *x509.Certificate) error {
-	if c.Email == "" {
-		return nil
-	}
-	for _, address := range leaf.EmailAddresses {
-		if sameMailbox(address, c.Email) {
-			return nil
-		}
-	}
-	if len(leaf.EmailAddresses) == 0 {
-		return refuse(WrongName, "%s is not for %s: it is for no mail address", label(leaf), quoted(c.Email))
-	}
-	return refuse(WrongName, "%s is not for %s: it is for %s", label(leaf), quoted(c.Email), quoted(leaf.EmailAddresses[0]))
-}
+func (c ChainCheck) checkLeafEmail(leaf *x509.Certificate) error { return checkEmail(leaf, c.Email) }

@@ -245,19 +245,20 @@ func TestChainRevocation(t *testing.T) {
 		fresh bool
 		want  trust.Reason
 		known trust.Revocation
+		asked int // lists
 		text  string
 	}{
 		{name: "none", known: trust.Unchecked},
 		{name: "none, and required", fresh: true, want: trust.StaleCRL, text: "certificate 42 is revoked is not known: there is no revocation list of its issuer"},
-		{name: "leaf's only", crls: []*trust.CRL{newCRL(t, middle, none)}, known: trust.Unchecked},
+		{name: "leaf's only", crls: []*trust.CRL{newCRL(t, middle, none)}, known: trust.Unchecked, asked: 1},
 		{name: "leaf's only, and required", crls: []*trust.CRL{newCRL(t, middle, none)}, fresh: true, want: trust.StaleCRL, text: `CA certificate of "CN=Middle"`},
-		{name: "both", crls: []*trust.CRL{newCRL(t, middle, none), above}, fresh: true, known: trust.FreshCRL},
-		{name: "one is old", crls: []*trust.CRL{newCRL(t, middle, none, stale), above}, known: trust.OldCRL},
+		{name: "both", crls: []*trust.CRL{newCRL(t, middle, none), above}, fresh: true, known: trust.FreshCRL, asked: 2},
+		{name: "one is old", crls: []*trust.CRL{newCRL(t, middle, none, stale), above}, known: trust.OldCRL, asked: 2},
 		{name: "one is old, and required", crls: []*trust.CRL{newCRL(t, middle, none, stale), above}, fresh: true, want: trust.StaleCRL, text: "was to be replaced"},
-		{name: "an old and a new one", crls: []*trust.CRL{newCRL(t, middle, none, stale), newCRL(t, middle, none), above}, fresh: true, known: trust.FreshCRL},
+		{name: "an old and a new one", crls: []*trust.CRL{newCRL(t, middle, none, stale), newCRL(t, middle, none), above}, fresh: true, known: trust.FreshCRL, asked: 3},
 		{name: "listed", crls: []*trust.CRL{newCRL(t, middle)}, want: trust.Revoked, text: "certificate 42 is revoked since"},
 		{name: "listed on an old one", crls: []*trust.CRL{newCRL(t, middle, none), newCRL(t, middle, stale)}, want: trust.Revoked},
-		{name: "listed by another", crls: []*trust.CRL{newCRL(t, root)}, known: trust.Unchecked},
+		{name: "listed by another", crls: []*trust.CRL{newCRL(t, root)}, known: trust.Unchecked, asked: 1},
 		{name: "the CA is listed", want: trust.Revoked, text: `CA certificate of "CN=Middle" is revoked`, crls: []*trust.CRL{newCRL(t, root, func(l *crlTemplate) {
 			l.RevokedCertificateEntries[0].SerialNumber = pow2(100, 0)
 		})}},
@@ -268,8 +269,8 @@ func TestChainRevocation(t *testing.T) {
 			check := trust.ChainCheck{Pool: poolOf(t, []*ca{root}, []*ca{middle}, tc.crls...), At: now, RequireFresh: tc.fresh}
 			chain, err := check.Verify(leaf)
 			expect(t, err, tc.want, tc.text)
-			if err == nil && chain.Revocation != tc.known {
-				t.Errorf("%s, want %s", chain.Revocation, tc.known)
+			if err == nil && (chain.Revocation != tc.known || len(chain.CRLs) != tc.asked) {
+				t.Errorf("%s by %d lists, want %s by %d", chain.Revocation, len(chain.CRLs), tc.known, tc.asked)
 			}
 		})
 	}

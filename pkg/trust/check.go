@@ -93,6 +93,7 @@ type Check struct {
 
 	Purpose     Purpose       // what for; "" means client and server
 	Name        string        // a DNS name or IP address that the certificate has to be for; "" for any
+	Email       string        // a mail address that the certificate has to be for; "" for any
 	Serial      serial.Number // the one serial number accepted; 0 for any
 	Fingerprint []byte        // SHA-256 of the one certificate accepted, 32 octets; empty for any
 }
@@ -103,8 +104,8 @@ type Check struct {
 // than [MaxLifetime]; numbered not below the floor, and not on the CRL; for the purpose, with the key
 // usage digitalSignature; for the name, which has to be one of the subject
 // alternative names: DNS names are compared without regard to ASCII case and
-// taken literally, wildcards too, addresses by their octets; and the one that the
-// pins name.
+// taken literally, wildcards too, addresses by their octets; for the mail address;
+// and the one that the pins name.
 //
 // A leaf that is not valid gives a [*VerifyError] with the first [Reason] that
 // applies. An incomplete Check is an error of kind [fault.Malformed].
@@ -124,7 +125,7 @@ func (c Check) Verify(leaf *x509.Certificate) error {
 	if err := c.checkSigners(signers, leaf); err != nil {
 		return err
 	}
-	for _, check := range []func(*x509.Certificate) error{c.checkFloor, c.checkRevoked, c.checkPurpose, c.checkName, c.checkPins} {
+	for _, check := range []func(*x509.Certificate) error{c.checkFloor, c.checkRevoked, c.checkPurpose, c.checkName, c.checkEmail, c.checkPins} {
 		if err := check(leaf); err != nil {
 			return err
 		}

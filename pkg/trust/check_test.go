@@ -94,6 +94,12 @@ var verdictTests = []struct {
 	{name: "IPv6 with a zone", check: name("2001:db8::1%eth0"), want: trust.WrongName},
 	{name: "address as a DNS name", leaf: func(c *template) { c.DNSNames, c.IPAddresses = []string{"192.0.2.1"}, nil }, check: name("192.0.2.1"), want: trust.WrongName},
 
+	{name: "mail address", leaf: mail("Node1@Example.com"), check: email("Node1@example.COM")},
+	{name: "mail address of another case", leaf: mail("Node1@example.com"), check: email("node1@example.com"), want: trust.WrongName},
+	{name: "another mail address", leaf: mail("a@example.com"), check: email("b@example.com"), want: trust.WrongName, text: `it is for "a@example.com"`},
+	{name: "mail address with a Kelvin sign", leaf: mail("a@k.example.com"), check: email("a@\u212a.example.com"), want: trust.WrongName},
+	{name: "no mail address", check: email("a@example.com"), want: trust.WrongName, text: "it is for no mail address"},
+
 	{name: "pinned number", check: func(c *trust.Check) { c.Serial = 42 }},
 	{name: "other pinned number", check: func(c *trust.Check) { c.Serial = 41 }, want: trust.WrongPin, text: "certificate 42 is not the one asked for, which has the number 41"},
 	{name: "other pinned fingerprint", check: func(c *trust.Check) { c.Fingerprint = make([]byte, 32) }, want: trust.WrongPin, text: strings.Repeat("0", 64)},
@@ -130,6 +136,8 @@ func at(d time.Duration) func(*trust.Check) { return func(c *trust.Check) { c.At
 func purpose(p trust.Purpose) func(*trust.Check) { return func(c *trust.Check) { c.Purpose = p } }
 
 func name(s string) func(*trust.Check) { return func(c *trust.Check) { c.Name = s } }
+
+func email(s string) func(*trust.Check) { return func(c *trust.Check) { c.Email = s } }
 
 func TestVerdicts(t *testing.T) {
 	root := newCA(t, "cluster CA 1", nil)

@@ -278,17 +278,21 @@ func TestCRLOfEachCA(t *testing.T) {
 		bundle *trust.Bundle
 		list   *trust.CRL
 		want   trust.Reason
+		asked  string
 	}{
-		{bundleOf(t, older), file(newer, older), trust.Revoked},
-		{bundleOf(t, older, newer), file(newer, older), trust.Revoked},
-		{bundleOf(t, older, newer), file(newer), trust.Revoked}, // its numbers are the authority's
-		{bundleOf(t, older), file(stranger, older), trust.Revoked},
-		{bundleOf(t, older), file(stranger, newer), trust.BadCRL},
+		{bundleOf(t, older), file(newer, older), trust.Revoked, "CN=cluster CA 1"},
+		{bundleOf(t, older, newer), file(newer, older), trust.Revoked, "CN=cluster CA 9"},
+		{bundleOf(t, older, newer), file(newer), trust.Revoked, "CN=cluster CA 9"}, // its numbers are the authority's
+		{bundleOf(t, older), file(stranger, older), trust.Revoked, "CN=cluster CA 1"},
+		{bundleOf(t, older), file(stranger, newer), trust.BadCRL, "CN=cluster CA 5"},
 	} {
 		c := trust.Check{Bundle: tc.bundle, CRL: tc.list, At: now}
 		expect(t, c.Verify(leaf), tc.want, "")
 		if c.Revocation() != trust.FreshCRL {
 			t.Errorf("it rests on %q", c.Revocation())
+		}
+		if got := c.Asked().Issuer(); got != tc.asked {
+			t.Errorf("the list of %s was asked, not that of %s", got, tc.asked)
 		}
 	}
 	pool, err := trust.NewPool([]*x509.Certificate{older.cert}, nil, []*trust.CRL{file(newer, older)})

@@ -156,7 +156,7 @@ func splitMailbox(s string) (local, host string, ok bool) {
 func sameMailbox(a, b string) bool {
 	local, host, ok := splitMailbox(a)
 	otherLocal, otherHost, otherOK := splitMailbox(b)
-	return ok && otherOK && local == otherLocal && strings.EqualFold(host, otherHost)
+	return ok && otherOK && local == otherLocal && foldASCII(host) == foldASCII(otherHost)
 }
 
 func mailboxIsWithin(name, base string) bool {

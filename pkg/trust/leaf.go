@@ -108,6 +108,19 @@ func (c Check) checkName(leaf *x509.Certificate) error {
 	return refuse(WrongName, "%s is not for %s: it is for %s", label(leaf), quoted(c.Name), names(leaf))
 }
 
+func (c Check) checkEmail(leaf *x509.Certificate) error { return checkEmail(leaf, c.Email) }
+
+// checkEmail wants leaf to be for the mail address, if there is one.
+func checkEmail(leaf *x509.Certificate, email string) error {
+	if email == "" || slices.ContainsFunc(leaf.EmailAddresses, func(a string) bool { return sameMailbox(a, email) }) {
+		return nil
+	}
+	if len(leaf.EmailAddresses) == 0 {
+		return refuse(WrongName, "%s is not for %s: it is for no mail address", label(leaf), quoted(email))
+	}
+	return refuse(WrongName, "%s is not for %s: it is for %s", label(leaf), quoted(email), quoted(leaf.EmailAddresses[0]))
+}
+
 // HasName reports whether name, a DNS name or an IP address, is one of the subject
 // alternative names of leaf, compared as [Check.Verify] does. Nothing else of leaf
 // is judged.

@@ -53,6 +53,41 @@ func ParseCertificate(data []byte) (*x509.Certificate, error) {
 	return nil, fault.New(fault.Malformed, "there is no certificate in the file")
 }
 
+// ParseChain reads a certificate and those that stand behind it in the same file, of
+// which servers have such: DER, or the CERTIFICATE blocks of a PEM file, whatever
+// stands around them. The first is the leaf, the others are what came with it for
+// [ChainCheck.Verify]. The file is at most 1 MiB and 100 blocks.
+//
+// Errors are [fault.Malformed].
+func ParseChain(data []byte) (leaf *x509.Certificate, sent []*x509.Certificate, err error) {
+	if len(data) > maxInput || !bytes.Contains(data, pemBegin) {
+		leaf, err = ParseCertificate(data)
+		return leaf, nil, err
+	}
+	blocks, err := decodePEM(data, maxBlocks)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, b := range blocks {
+		if b.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := parseDER(b.Bytes)
+		switch {
+		case err != nil:
+			return nil, nil, fault.Errorf(fault.Malformed, "PEM block %d of the file: %w", i+1, err)
+		case leaf == nil:
+			leaf = cert
+		default:
+			sent = append(sent, cert)
+		}
+	}
+	if leaf == nil {
+		return nil, nil, fault.New(fault.Malformed, "there is no certificate in the file")
+	}
+	return leaf, sent, nil
+}
+
 // ParseCertificates reads a file of roots or intermediates for a [Pool]: 1 to 1,000
 // certificates in PEM, with any text around them, or one in DER, at most 4 MiB.
 //

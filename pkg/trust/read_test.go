@@ -123,6 +123,13 @@ func TestParseCertificate(t *testing.T) {
 		if cert, err := trust.ParseCertificate(data); err != nil || !cert.Equal(leaf) {
 			t.Errorf("%s: %v", name, err)
 		}
+		sent := 0
+		if name == "with its chain" {
+			sent = 1
+		}
+		if cert, others, err := trust.ParseChain(data); err != nil || !cert.Equal(leaf) || len(others) != sent {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	for name, data := range map[string][]byte{
 		"nothing": nil, "text": []byte("hello"), "key only": key, "damaged": pemOf(leaf)[:100],
@@ -130,6 +137,9 @@ func TestParseCertificate(t *testing.T) {
 	} {
 		if _, err := trust.ParseCertificate(data); fault.KindOf(err) != fault.Malformed {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, _, err := trust.ParseChain(data); fault.KindOf(err) != fault.Malformed {
+			t.Errorf("%s, as a chain: %v", name, err)
 		}
 	}
 }

@@ -20,19 +20,26 @@ const (
 
 // Revocation returns what the answers to c rest on. It doesn't look at a leaf.
 func (c Check) Revocation() Revocation {
-	if c.CRL == nil {
+	switch l := c.Asked(); {
+	case l == nil:
 		return FloorOnly
-	}
-	list := c.CRL
-	if c.Bundle != nil {
-		if l, err := c.Bundle.believed(c.CRL); err == nil {
-			list = l
-		}
-	}
-	if list.FreshAt(c.At) {
+	case l.FreshAt(c.At):
 		return FreshCRL
 	}
 	return OldCRL
+}
+
+// Asked returns the list that is asked about each leaf: the first of c.CRL that an own
+// CA signed. When none is, so that every leaf is refused, it is the first of all; and
+// nil without a CRL.
+func (c Check) Asked() *CRL {
+	if c.CRL == nil || c.Bundle == nil {
+		return c.CRL
+	}
+	if l, err := c.Bundle.believed(c.CRL); err == nil {
+		return l
+	}
+	return c.CRL
 }
 
 // checkRevoked asks the authority's list.

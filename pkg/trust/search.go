@@ -164,11 +164,11 @@ func (s *search) judge(path []*x509.Certificate) (*Chain, error) {
 			return nil, err
 		}
 	}
-	known, err := s.checkCRLs(path)
+	known, asked, err := s.checkCRLs(path)
 	if err != nil {
 		return nil, err
 	}
-	return &Chain{slices.Clone(path), known}, nil
+	return &Chain{slices.Clone(path), known, asked}, nil
 }
 
 // checkPathLengths counts the CAs between each one and the leaf, self-issued ones
@@ -223,13 +223,18 @@ func (s *search) checkPolicies(path []*x509.Certificate) error {
 }
 
 // checkCRLs asks the lists about each certificate below the root, and returns how
-// much is known.
-func (s *search) checkCRLs(path []*x509.Certificate) (Revocation, error) {
-	weakest := FreshCRL
+// much is known, and from which.
+func (s *search) checkCRLs(path []*x509.Certificate) (weakest Revocation, asked []*CRL, err error) {
+	weakest = FreshCRL
 	for i, cert := range path[:len(path)-1] {
-		known, err := s.checkCRL(cert, path[i+1])
+		known, lists, err := s.checkCRL(cert, path[i+1])
 		if err != nil {
-			return "", err
+			return "", nil, err
+		}
+		for _, l := range lists {
+			if !slices.Contains(asked, l) {
+				asked = append(asked, l)
+			}
 		}
 		if known == Unchecked || weakest != Unchecked && known == OldCRL {
 			weakest = known
@@ -238,21 +243,22 @@ func (s *search) checkCRLs(path []*x509.Certificate) (Revocation, error) {
 	if len(path) == 1 {
 		weakest = Unchecked
 	}
-	return weakest, nil
+	return weakest, asked, nil
 }
 
-func (s *search) checkCRL(cert, issuer *x509.Certificate) (Revocation, error) {
+func (s *search) checkCRL(cert, issuer *x509.Certificate) (known Revocation, asked []*CRL, err error) {
 	known, why := Unchecked, "there is no revocation list of its issuer"
 	for _, l := range s.Pool.crls {
 		if !l.namesIssuer(issuer) {
 			continue
 		}
 		if err := l.signedBy(issuer); err != nil {
-			return "", refuse(BadCRL, "the revocation list of %s can't be used: %v", quoted(l.Issuer()), err)
+			return "", nil, refuse(BadCRL, "the revocation list of %s can't be used: %v", quoted(l.Issuer()), err)
 		}
 		if entry, ok := l.Find(cert.SerialNumber); ok {
-			return "", refuse(Revoked, "%s %v", describe(cert), entry)
+			return "", nil, refuse(Revoked, "%s %v", describe(cert), entry)
 		}
+		asked = append(asked, l)
 		switch {
 		case l.FreshAt(s.At):
 			known = FreshCRL
@@ -261,7 +267,7 @@ func (s *search) checkCRL(cert, issuer *x509.Certificate) (Revocation, error) {
 		}
 	}
 	if s.RequireFresh && known != FreshCRL {
-		return "", refuse(StaleCRL, "whether %s is revoked is not known: %s", describe(cert), why)
+		return "", nil, refuse(StaleCRL, "whether %s is revoked is not known: %s", describe(cert), why)
 	}
-	return known, nil
+	return known, asked, nil
 }
