@@ -11,6 +11,7 @@ import (
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/profile"
+	"x509ctl/pkg/trust"
 )
 
 // A Fingerprint is the SHA-256 of a certificate in DER. The zero value is none.
@@ -101,6 +102,12 @@ func (d *Directory) KeyEncrypted() (bool, error) {
 // Bundle returns bundle.pem. Error: fault.NotFound.
 func (d *Directory) Bundle() ([]byte, error) {
 	b, _, err := d.dir.ReadFile(bundleFile, sizeLimit, durable.Guarded)
+	return b, err
+}
+
+// CRL returns crl.pem. Error: fault.NotFound while there is none.
+func (d *Directory) CRL() ([]byte, error) {
+	b, _, err := d.dir.ReadFile(crlFile, trust.MaxCRL, durable.Guarded)
 	return b, err
 }
 

@@ -8,6 +8,7 @@
 //	serial      0644  the highest serial number ever reserved, decimal
 //	min-serial  0644  the smallest one still accepted, decimal
 //	bundle.pem  0644  what verifiers trust
+//	crl.pem     0644  the latest revocation list, once there is one
 //	lock        0644  taken for every change; never renamed or removed. In it, how
 //	                  far the store had counted when it last changed
 //	next/       0700  a CA that is not active yet
@@ -44,6 +45,7 @@ const (
 	serialFile = "serial"
 	floorFile  = "min-serial"
 	bundleFile = "bundle.pem"
+	crlFile    = "crl.pem"
 	lockFile   = "lock"
 	nextDir    = "next"
 	oldDir     = "old"

@@ -5,26 +5,36 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"x509ctl/pkg/fault"
-	"x509ctl/pkg/manager"
-	"x509ctl/pkg/serial"
 	"x509ctl/pkg/trust"
 )
 
 type certVerifyOptions struct {
-	files       []string
-	at          timeValue
-	name        string
-	purpose     string
+	files []string
+	at    timeValue
+
+	name, ip, email string
+	purpose         string
+	crls            []string
+	requireFresh    bool
+
+	// Of this CA's certificates.
 	serial      serialValue
 	fingerprint fingerprintValue
-	output      output
+	recorded    bool
+
+	// Of others'.
+	caFile, intermediates string
+
+	output output
 }
 
 func newCertVerifyCmd(a *app) *cobra.Command {
@@ -34,66 +44,113 @@ func newCertVerifyCmd(a *app) *cobra.Command {
 		Short: "Check that certificates are this CA's, and valid",
 		Long: `Check that certificates are valid: signed by this CA's own key, the present one or
 a predecessor's; now, or at the time of --at; for less than a week; not below the
-minimum accepted serial; and for the purpose and the name asked for. The exit status
-is 0 when all are, 6 when one is not, and 2 when one can't be understood: that of the
-first failure.
+minimum accepted serial; not revoked; and for the purpose and the name asked for. The
+exit status is 0 when all are, 6 when one is not, and 2 when one can't be understood:
+that of the first failure.
 
 A FILE is in PEM or DER, - for standard input, or a directory, of which every
 regular file whose name ends in .pem, .crt or .cer is taken. The first certificate
 in a file counts.
 
-Only bundle.pem and min-serial in the directory's ca are read: no key and no
-database is needed. There is no revocation list yet, so a certificate counts as
-revoked only when it is below the minimum accepted serial: "floor only".`,
+Only bundle.pem, min-serial and, when there is one, crl.pem in the directory's ca are
+read: no key and no database is needed. Without a revocation list, of which another
+can be named by --crl, a certificate counts as revoked only when it is below the
+minimum accepted serial: "floor only". A list that is out of date still revokes what
+is on it; --require-fresh wants one of the present time.
+
+So a certificate that somebody made elsewhere with the CA's stolen key passes. With
+--recorded it has to be in the database as well, as everything is that x509ctl issued.
+
+With --ca-file others' certificates are judged, by RFC 5280 alone: the roots are in
+that file, certificates between in --intermediates or behind the one in question, and
+there is neither a floor nor a longest life. This needs no directory. --crl can be
+given once for each CA's list; without one nothing is known of revocation:
+"unchecked".`,
 		Example: `  # may this client connect?
   x509ctl cert verify node1.pem --purpose client --name node1.example.com
 
   # everything in a directory, for a program
-  x509ctl cert verify certs -o json`,
+  x509ctl cert verify certs -o json
+
+  # was it really issued here, and not made with a stolen key?
+  x509ctl cert verify node1.pem --recorded
+
+  # somebody else's server
+  x509ctl cert verify www.pem --ca-file roots.pem --name www.example.org --purpose server`,
 		Args: minArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.files = args
+			if err := o.check(cmd); err != nil {
+				return err
+			}
 			return runCertVerify(cmd.Context(), a, o)
 		},
 	}
 	f := cmd.Flags()
 	f.Var(&o.at, "at", "judge as of this time, RFC 3339 (default now)")
 	f.StringVar(&o.name, "name", "", "want this DNS `NAME` or IP address in the certificate")
-	f.StringVar(&o.purpose, "purpose", "", "want a TLS `client` or server certificate (default: both at once)")
+	f.StringVar(&o.ip, "ip", "", "want this IP `ADDRESS` in the certificate")
+	f.StringVar(&o.email, "email", "", "want this mail `ADDRESS` in the certificate")
+	f.StringVar(&o.purpose, "purpose", "", "want a certificate for a TLS `client` or server (default: both at once), of others' also for email or code-signing (default: any)")
+	f.StringArrayVar(&o.crls, "crl", nil, "ask the revocation list in `FILE` (default: the directory's crl.pem, if there is one)")
+	f.BoolVar(&o.requireFresh, "require-fresh", false, "want a revocation list of the present time")
 	f.Var(&o.serial, "serial", "want this certificate")
 	f.Var(&o.fingerprint, "fingerprint", "want the certificate with this SHA-256 fingerprint")
+	f.BoolVar(&o.recorded, "recorded", false, "want it in the database, too")
+	f.StringVar(&o.caFile, "ca-file", "", "judge others' certificates by the roots in `FILE`")
+	f.StringVar(&o.intermediates, "intermediates", "", "certificates between those and the roots are in `FILE`")
 	addListFlags(cmd, &o.output)
-	completeWords(cmd, "purpose", string(trust.Client), string(trust.Server))
+	completeWords(cmd, "purpose", string(trust.Client), string(trust.Server), string(trust.Email), string(trust.CodeSigning))
 	return cmd
 }
 
-func runCertVerify(ctx context.Context, a *app, o certVerifyOptions) error {
-	if countOf(o.files, "-") > 1 {
+// check refuses what could be answered with yes by mistake, as an empty name, of which
+// a script's variable is one that was not set.
+func (o *certVerifyOptions) check(cmd *cobra.Command) error {
+	for _, name := range []string{"name", "ip", "email", "purpose", "ca-file", "intermediates"} {
+		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return usagef("--%s is empty", name)
+		}
+	}
+	names := 0
+	for _, n := range []string{o.name, o.ip, o.email} {
+		if n != "" {
+			names++
+		}
+	}
+	foreign := o.caFile != ""
+	switch addr, err := netip.ParseAddr(o.ip); {
+	case countOf(slices.Concat(o.files, o.crls, []string{o.caFile, o.intermediates}), "-") > 1:
 		return usagef("standard input can be read only once")
+	case slices.Contains(o.crls, ""):
+		return usagef("--crl is empty")
+	case names > 1:
+		return usagef("--name, --ip and --email exclude each other")
+	case o.ip != "" && (err != nil || addr.Zone() != ""):
+		return usagef("--ip: %q is no IP address", o.ip)
+	case foreign && (o.serial != 0 || len(o.fingerprint) > 0 || o.recorded):
+		return usagef("--serial, --fingerprint and --recorded are for this CA's certificates, and --ca-file for others'")
+	case !foreign && o.intermediates != "":
+		return usagef("--intermediates is for others' certificates, whose roots --ca-file names")
+	case !foreign && len(o.crls) > 1:
+		return usagef("--crl can be given more than once only with --ca-file: this CA has one list for all of its certificates")
 	}
-	purpose, err := trust.ParsePurpose(o.purpose)
-	if err != nil {
-		return &usageError{text: err.Error()}
+	return nil
+}
+
+func runCertVerify(ctx context.Context, a *app, o certVerifyOptions) error {
+	newJudge := a.newOwnJudge
+	if o.caFile != "" {
+		newJudge = a.newChainJudge
 	}
-	svc, err := a.connect(ctx)
+	j, err := newJudge(ctx, o)
 	if err != nil {
 		return err
-	}
-	v, err := svc.Verifier(ctx, manager.Cluster)
-	if err != nil {
-		return err
-	}
-	check := trust.Check{
-		Bundle: v.Bundle, Floor: v.Floor, At: time.Time(o.at),
-		Purpose: purpose, Name: o.name, Serial: serial.Number(o.serial), Fingerprint: o.fingerprint,
-	}
-	if check.At.IsZero() {
-		check.At = a.now()
 	}
 	inputs := findInputs(o.files, func(string) []string { return []string{".pem", ".crt", ".cer"} })
 	failed := failures{total: len(inputs)}
 	err = list(a, o.output, func(yield func(verifyView) error) error {
-		return a.verifyAll(ctx, check, inputs, &failed, yield)
+		return a.verifyAll(ctx, j, inputs, &failed, yield)
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -105,14 +162,14 @@ func runCertVerify(ctx context.Context, a *app, o certVerifyOptions) error {
 }
 
 // verifyAll judges inputs on all processors, and yields the verdicts in order.
-func (a *app) verifyAll(ctx context.Context, check trust.Check, inputs []input, failed *failures, yield func(verifyView) error) error {
+func (a *app) verifyAll(ctx context.Context, j judge, inputs []input, failed *failures, yield func(verifyView) error) error {
 	bar := a.startBatchProgress(len(inputs), "verifying")
 	defer bar.done()
 	var unread error
 	stop := func() bool { return false }
 	for verdicts := range inChunks(ctx, inputs, stop, func(chunk []input) []verdict {
 		verdicts := make([]verdict, len(chunk))
-		parallel(len(chunk), runtime.GOMAXPROCS(0), func(i int) { verdicts[i] = a.verify(check, chunk[i]) })
+		parallel(len(chunk), runtime.GOMAXPROCS(0), func(i int) { verdicts[i] = a.verify(ctx, j, chunk[i]) })
 		return verdicts
 	}) {
 		bar.clear()
@@ -139,36 +196,19 @@ type verdict struct {
 // bytes.
 const maxCertFile = 1 << 20
 
-func (a *app) verify(check trust.Check, in input) verdict {
-	v := verdict{verifyView{File: in.path, Verdict: "unknown", Revocation: "floor only"}, in.err}
+func (a *app) verify(ctx context.Context, j judge, in input) verdict {
+	v := verdict{verifyView{File: in.path, Verdict: "unknown"}, in.err}
+	var data []byte
 	if v.err == nil {
-		v.err = v.judge(a, check)
+		data, v.err = a.readInput(in.path, maxCertFile)
+	}
+	if v.err == nil {
+		v.err = j.judge(ctx, &v.view, data)
 	}
 	if v.err != nil {
 		v.view.Error = v.err.Error()
 	}
 	return v
-}
-
-func (v *verdict) judge(a *app, check trust.Check) error {
-	data, err := a.readInput(v.view.File, maxCertFile)
-	if err != nil {
-		return err
-	}
-	cert, err := trust.ParseCertificate(data)
-	if err != nil {
-		return err
-	}
-	v.view.Serial, v.view.CommonName, v.view.NotAfter = cert.SerialNumber.String(), cert.Subject.CommonName, at(cert.NotAfter)
-	err = check.Verify(cert)
-	var why *trust.VerifyError
-	switch {
-	case err == nil:
-		v.view.Verdict = "valid"
-	case errors.As(err, &why):
-		v.view.Verdict, v.view.Reason = "invalid", string(why.Reason)
-	}
-	return err
 }
 
 // verifyView is the verdict on one certificate as "cert verify" prints it.
@@ -178,9 +218,23 @@ type verifyView struct {
 	Serial     string    `json:"serial"`  // decimal; another CA's may be longer than a number here
 	CommonName string    `json:"common_name"`
 	NotAfter   timestamp `json:"not_after"`
-	Revocation string    `json:"revocation"` // what was asked about it: "floor only"
+	Revocation string    `json:"revocation"` // what "valid" rests on: "floor only", "crl", "stale crl", "unchecked"
 	Reason     string    `json:"reason"`     // why it is invalid, for programs
 	Error      string    `json:"error"`      // the same in words
+
+	Recorded string          `json:"recorded" table:"extra"` // "yes", "no", or empty when that was not asked
+	CRLs     []verifyCRLView `json:"crls" table:"-"`         // the lists that were asked
+}
+
+// verifyCRLView is a revocation list that was asked about a certificate or the CAs
+// above it.
+type verifyCRLView struct {
+	File       string    `json:"file"`
+	Issuer     string    `json:"issuer"`
+	Number     string    `json:"number"` // decimal; empty: none
+	ThisUpdate timestamp `json:"this_update"`
+	NextUpdate timestamp `json:"next_update"`
+	Fresh      bool      `json:"fresh"` // of the time that was asked about
 }
 
 // timeValue is a flag's moment. Zero means that the flag was not given.
@@ -191,7 +245,7 @@ func (t *timeValue) String() string { return timestamp{time.Time(*t)}.text() }
 // Set is the flag's.
 func (t *timeValue) Set(s string) error {
 	v, err := time.Parse(time.RFC3339, s)
-	if err != nil {
+	if err != nil || v.IsZero() {
 		return errors.New("a time such as 2026-01-02T03:04:05Z is wanted")
 	}
 	*t = timeValue(v)

@@ -17,6 +17,7 @@ import (
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
+	"x509ctl/pkg/trust"
 )
 
 // Exit statuses. Scripts rely on them: add, never renumber.
@@ -104,7 +105,28 @@ func hints(cmd *cobra.Command, err error) []string {
 	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists:
 		return []string{"with --if-missing it is no error to find the same"}
 	}
+	var invalid *trust.VerifyError
+	if errors.As(err, &invalid) {
+		return verifyHints(cmd, invalid)
+	}
 	return append(stateHints(err), issueHints(err)...)
+}
+
+// verifyHints are the hints for certificates that are not valid.
+func verifyHints(cmd *cobra.Command, err *trust.VerifyError) []string {
+	foreign := cmd.Flags().Changed("ca-file")
+	switch err.Reason {
+	case trust.WrongIssuer:
+		if foreign {
+			return []string{"name the CA certificates between it and its root with --intermediates"}
+		}
+		return []string{"another CA's certificates are judged by the roots that --ca-file names"}
+	case trust.StaleCRL:
+		return []string{"name a newer revocation list with --crl"}
+	case trust.NotRecorded:
+		return []string{"unless you signed it yourself, somebody else has the CA's key: replace the CA"}
+	}
+	return nil
 }
 
 // stateHints are the hints for what is wrong with the directory.

@@ -40,7 +40,10 @@ var exampleChanges = map[string]string{
 	"x509ctl cert sign-csr": `rm node1.pem`,
 	"x509ctl inspect": `(umask 077; echo 'open sesame' > password.txt); cp "$X509CTL_DIR/ca/bundle.pem" .
 x509ctl cert issue node1.example.com --p12 node1.p12 --password-file password.txt`,
-	"x509ctl cert verify":    `mkdir certs && cp node1.pem certs`,
+	"x509ctl cert verify": `mkdir certs && cp node1.pem certs
+openssl req -x509 -newkey rsa:2048 -noenc -keyout root.key -out roots.pem -subj /CN=Root -days 1
+openssl req -new -newkey rsa:2048 -noenc -keyout www.key -out www.csr -subj /CN=www.example.org
+openssl x509 -req -in www.csr -CA roots.pem -CAkey root.key -extfile <(echo subjectAltName=DNS:www.example.org) -out www.pem`,
 	"x509ctl serial recover": `printf '1\n' > "$X509CTL_DIR/ca/serial"`,
 }
 

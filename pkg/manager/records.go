@@ -16,7 +16,6 @@ import (
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
-	"x509ctl/pkg/trust"
 )
 
 // Authority implements Service.
@@ -107,31 +106,6 @@ func (m *Manager) Chain(_ context.Context, id AuthorityID) ([][]byte, error) {
 		out = append(out, c.Raw)
 	}
 	return out, err
-}
-
-// Verifier implements Service.
-func (m *Manager) Verifier(_ context.Context, id AuthorityID) (Verifier, error) {
-	d, err := m.directory(id)
-	if err != nil {
-		return Verifier{}, err
-	}
-	data, err := d.Bundle()
-	if fault.KindOf(err) == fault.NotFound {
-		return Verifier{}, fmt.Errorf("opening bundle.pem in %s: %w", d.Path(), ErrNoBundle)
-	}
-	if err != nil {
-		return Verifier{}, err
-	}
-	bundle, err := trust.ParseBundle(data)
-	if err != nil {
-		return Verifier{}, err
-	}
-	floor, err := d.Floor()
-	if err == nil && floor == 0 {
-		// A floor that is lost is not a floor of zero.
-		err = fmt.Errorf("opening min-serial in %s: %w", d.Path(), ErrNoBundle)
-	}
-	return Verifier{bundle, floor}, err
 }
 
 // Certificate implements Service.

@@ -24,7 +24,6 @@ import (
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
-	"x509ctl/pkg/trust"
 )
 
 // The records that the store keeps are what a Service returns.
@@ -210,12 +209,6 @@ type IssueRequest struct {
 	SPKI      []byte   // the public key, DER SubjectPublicKeyInfo
 	Allow     []string // the operator's exceptions to the policy on names
 	Lifetime  time.Duration
-}
-
-// Verifier is what a certificate is judged by.
-type Verifier struct {
-	Bundle *trust.Bundle
-	Floor  serial.Floor
 }
 
 // PruneRequest names what may be forgotten.

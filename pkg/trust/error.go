@@ -35,6 +35,7 @@ const (
 	WrongPurpose    Reason = "purpose"          // not for this use
 	WrongName       Reason = "name"             // not for this name
 	WrongPin        Reason = "pin"              // not the one certificate that was asked for
+	NotRecorded     Reason = "not-recorded"     // good, but in no inventory: a Check doesn't ask one, package manager does
 )
 
 // Reasons returns every Reason in the order in which they are looked for.
@@ -42,7 +43,7 @@ func Reasons() []Reason {
 	return []Reason{
 		WrongIssuer, BadSignature, IsCA, BadVersion, BadSerial, UnknownCritical, BadLifetime,
 		NotYetValid, Expired, BadChain, TooComplex, WeakKey, BelowFloor, BadCRL, Revoked, StaleCRL,
-		WrongPurpose, WrongName, WrongPin,
+		WrongPurpose, WrongName, WrongPin, NotRecorded,
 	}
 }
 

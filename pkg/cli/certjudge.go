@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"x509ctl/pkg/manager"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/trust"
+)
+
+// A judge answers what "cert verify" asks about the certificate in a file. Several
+// goroutines use it at once.
+type judge interface {
+	// judge completes v; its error is nil for a certificate that is valid.
+	judge(ctx context.Context, v *verifyView, data []byte) error
+}
+
+// momentOf is the time that a question is about.
+func (a *app) momentOf(o certVerifyOptions) time.Time {
+	if t := time.Time(o.at); !t.IsZero() {
+		return t
+	}
+	return a.now()
+}
+
+// An ownJudge is for this CA's certificates.
+type ownJudge struct {
+	check      trust.Check
+	revocation string
+	crls       []verifyCRLView
+	recorded   func(context.Context, *x509.Certificate) error // nil: not asked
+}
+
+func (a *app) newOwnJudge(ctx context.Context, o certVerifyOptions) (judge, error) {
+	purpose, err := trust.ParsePurpose(o.purpose)
+	if err != nil {
+		return nil, &usageError{text: err.Error()}
+	}
+	svc, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v, err := svc.Verifier(ctx, manager.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	j := &ownJudge{check: trust.Check{
+		Bundle: v.Bundle, Floor: v.Floor, At: a.momentOf(o), RequireFresh: o.requireFresh,
+		Purpose: purpose, Name: o.name + o.ip, Email: o.email, // of names there is one
+		Serial: serial.Number(o.serial), Fingerprint: o.fingerprint,
+	}}
+	file, data := "crl.pem", v.CRL
+	if len(o.crls) > 0 {
+		file = o.crls[0]
+		if data, err = a.readInput(file, trust.MaxCRL); err != nil {
+			return nil, fmt.Errorf("reading the revocation list: %w", err)
+		}
+	}
+	if data != nil {
+		if j.check.CRL, err = trust.ParseCRL(data); err != nil {
+			return nil, fmt.Errorf("reading the revocation list %s: %w", inputName(file), err)
+		}
+		j.crls = []verifyCRLView{newVerifyCRLView(file, j.check.Asked(), j.check.At)}
+	}
+	j.revocation = string(j.check.Revocation())
+	if o.recorded {
+		j.recorded = func(ctx context.Context, leaf *x509.Certificate) error {
+			return manager.CheckRecorded(ctx, svc, manager.Cluster, leaf)
+		}
+	}
+	return j, nil
+}
+
+func newVerifyCRLView(file string, l *trust.CRL, at time.Time) verifyCRLView {
+	v := verifyCRLView{
+		File: file, Issuer: l.Issuer(),
+		ThisUpdate: timestamp{l.ThisUpdate()}, NextUpdate: timestamp{l.NextUpdate()}, Fresh: l.FreshAt(at),
+	}
+	if n := l.Number(); n != nil {
+		v.Number = n.String()
+	}
+	return v
+}
+
+func (j *ownJudge) judge(ctx context.Context, v *verifyView, data []byte) error {
+	v.Revocation, v.CRLs = j.revocation, j.crls
+	cert, err := trust.ParseCertificate(data)
+	if err != nil {
+		return err
+	}
+	if err = j.check.Verify(cert); err == nil && j.recorded != nil {
+		err = j.recorded(ctx, cert)
+		var no *trust.VerifyError
+		switch {
+		case err == nil:
+			v.Recorded = "yes"
+		case errors.As(err, &no):
+			v.Recorded = "no"
+		}
+	}
+	return v.decide(cert, err)
+}
+
+// A chainJudge is for others' certificates.
+type chainJudge struct {
+	check trust.ChainCheck
+	lists map[*trust.CRL]verifyCRLView
+}
+
+func (a *app) newChainJudge(_ context.Context, o certVerifyOptions) (judge, error) {
+	purpose, err := trust.ParseChainPurpose(o.purpose)
+	if err != nil {
+		return nil, &usageError{text: err.Error()}
+	}
+	roots, err := a.readCertificates(o.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the roots: %w", err)
+	}
+	var between []*x509.Certificate
+	if o.intermediates != "" {
+		if between, err = a.readCertificates(o.intermediates); err != nil {
+			return nil, fmt.Errorf("reading the intermediates: %w", err)
+		}
+	}
+	j := &chainJudge{lists: map[*trust.CRL]verifyCRLView{}}
+	j.check = trust.ChainCheck{At: a.momentOf(o), Purpose: purpose, Name: o.name + o.ip, Email: o.email, RequireFresh: o.requireFresh}
+	var crls []*trust.CRL
+	for _, file := range o.crls {
+		data, err := a.readInput(file, trust.MaxCRL)
+		if err != nil {
+			return nil, fmt.Errorf("reading the revocation list: %w", err)
+		}
+		first, err := trust.ParseCRL(data)
+		if err != nil {
+			return nil, fmt.Errorf("reading the revocation list %s: %w", inputName(file), err)
+		}
+		crls = append(crls, first)
+		for l := first; l != nil; l = l.Next() {
+			j.lists[l] = newVerifyCRLView(file, l, j.check.At)
+		}
+	}
+	j.check.Pool, err = trust.NewPool(roots, between, crls)
+	return j, err
+}
+
+// maxPoolFile bounds a file of roots or intermediates, in bytes.
+const maxPoolFile = 4 << 20
+
+func (a *app) readCertificates(path string) ([]*x509.Certificate, error) {
+	data, err := a.readInput(path, maxPoolFile)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := trust.ParseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", inputName(path), err)
+	}
+	return certs, nil
+}
+
+func (j *chainJudge) judge(_ context.Context, v *verifyView, data []byte) error {
+	leaf, sent, err := trust.ParseChain(data)
+	if err != nil {
+		return err
+	}
+	chain, err := j.check.Verify(leaf, sent...)
+	if err == nil {
+		v.Revocation = string(chain.Revocation)
+		for _, l := range chain.CRLs {
+			v.CRLs = append(v.CRLs, j.lists[l])
+		}
+	}
+	return v.decide(leaf, err)
+}
+
+// decide notes whose certificate it is, and the verdict that err is.
+func (v *verifyView) decide(cert *x509.Certificate, err error) error {
+	v.Serial, v.CommonName, v.NotAfter = cert.SerialNumber.String(), cert.Subject.CommonName, at(cert.NotAfter)
+	var why *trust.VerifyError
+	switch {
+	case err == nil:
+		v.Verdict = "valid"
+	case errors.As(err, &why):
+		v.Verdict, v.Reason = "invalid", string(why.Reason)
+	}
+	return err
+}

@@ -1,0 +1,78 @@
+package manager
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/trust"
+)
+
+// Verifier is what a certificate is judged by.
+type Verifier struct {
+	Bundle *trust.Bundle
+	Floor  serial.Floor
+	// CRL is the authority's revocation list as it is published, for trust.ParseCRL;
+	// nil while there is none. It is not read here: most callers don't ask it, and it
+	// may be long.
+	CRL []byte
+}
+
+// Verifier implements Service.
+func (m *Manager) Verifier(_ context.Context, id AuthorityID) (Verifier, error) {
+	d, err := m.directory(id)
+	if err != nil {
+		return Verifier{}, err
+	}
+	data, err := d.Bundle()
+	if fault.KindOf(err) == fault.NotFound {
+		return Verifier{}, fmt.Errorf("opening bundle.pem in %s: %w", d.Path(), ErrNoBundle)
+	}
+	if err != nil {
+		return Verifier{}, err
+	}
+	bundle, err := trust.ParseBundle(data)
+	if err != nil {
+		return Verifier{}, err
+	}
+	floor, err := d.Floor()
+	if err == nil && floor == 0 {
+		// A floor that is lost is not a floor of zero.
+		err = fmt.Errorf("opening min-serial in %s: %w", d.Path(), ErrNoBundle)
+	}
+	if err != nil {
+		return Verifier{}, err
+	}
+	crl, err := d.CRL()
+	if fault.KindOf(err) == fault.NotFound {
+		crl, err = nil, nil
+	}
+	return Verifier{bundle, floor, crl}, err
+}
+
+// CheckRecorded returns nil when leaf is in the inventory of svc's authority, octet for
+// octet. A certificate that is valid and not recorded was made with the CA's key, and
+// not by x509ctl: whoever did that has the key. So leaf should have been found valid
+// before. The error is a *trust.VerifyError with [trust.NotRecorded], or
+// svc.Certificate's.
+func CheckRecorded(ctx context.Context, svc Service, id AuthorityID, leaf *x509.Certificate) error {
+	n := serial.Number(0)
+	if leaf.SerialNumber.IsInt64() {
+		n = serial.Number(leaf.SerialNumber.Int64())
+	}
+	c, err := svc.Certificate(ctx, id, n)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return &trust.VerifyError{Reason: trust.NotRecorded, Text: fmt.Sprintf(
+			"certificate %.40v is signed with the CA's key and in no record: x509ctl didn't issue it, or has forgotten it since it expired", leaf.SerialNumber)}
+	case err != nil:
+		return err
+	case c.Fingerprint != sha256.Sum256(leaf.Raw):
+		return &trust.VerifyError{Reason: trust.NotRecorded, Text: fmt.Sprintf(
+			"certificate %v is signed with the CA's key, but x509ctl has issued another one of this number, for %q", n, c.CommonName)}
+	}
+	return nil
+}
