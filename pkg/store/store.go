@@ -1,5 +1,6 @@
 // Package store keeps what x509ctl must not forget: authorities and their serial
-// counters, nodes, the inventory of certificates, settings and the audit trail.
+// counters, nodes, the inventory of certificates, the public halves of keypairs,
+// settings and the audit trail.
 //
 // # One type, two databases
 //
