@@ -147,10 +147,12 @@ func (s *Source) Check() (Check, error) {
 // if nothing was.
 func (s *Source) Trouble() error { return s.state.Load().trouble }
 
-// refresh looks at the files, unless somebody else does: then the state before
-// will do.
+// refresh looks at the files. While somebody else does, the state before will do,
+// except for who wants them looked at each time: he waits.
 func (s *Source) refresh(now time.Time) *sourceState {
-	if !s.loading.TryLock() {
+	if s.options.Interval < 0 {
+		s.loading.Lock()
+	} else if !s.loading.TryLock() {
 		return s.state.Load()
 	}
 	defer s.loading.Unlock()
