@@ -101,11 +101,12 @@ type Check struct {
 // Verify returns nil when leaf is valid: signed directly by an own CA of the
 // bundle whose chain is valid at c.At; of version 3, not a CA's, without unknown
 // critical extensions, valid at c.At (both end seconds included) and for no longer
-// than [MaxLifetime]; numbered not below the floor, and not on the CRL; for the purpose, with the key
-// usage digitalSignature; for the name, which has to be one of the subject
-// alternative names: DNS names are compared without regard to ASCII case and
-// taken literally, wildcards too, addresses by their octets; for the mail address;
-// and the one that the pins name.
+// than [MaxLifetime]; with a key that nobody can guess (RSA of 2048 to 8192 bits,
+// ECDSA of 256 and more, Ed25519); numbered not below the floor, and not on the CRL;
+// for the purpose, with the key usage digitalSignature; for the name, which has to be
+// one of the subject alternative names: DNS names are compared without regard to ASCII
+// case and taken literally, wildcards too, addresses by their octets; for the mail
+// address; and the one that the pins name.
 //
 // A leaf that is not valid gives a [*VerifyError] with the first [Reason] that
 // applies. An incomplete Check is an error of kind [fault.Malformed].
@@ -125,7 +126,7 @@ func (c Check) Verify(leaf *x509.Certificate) error {
 	if err := c.checkSigners(signers, leaf); err != nil {
 		return err
 	}
-	for _, check := range []func(*x509.Certificate) error{c.checkFloor, c.checkRevoked, c.checkPurpose, c.checkName, c.checkEmail, c.checkPins} {
+	for _, check := range []func(*x509.Certificate) error{checkKey, c.checkFloor, c.checkRevoked, c.checkPurpose, c.checkName, c.checkEmail, c.checkPins} {
 		if err := check(leaf); err != nil {
 			return err
 		}
