@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/durable"
@@ -333,12 +337,27 @@ func notInitialised(err error) error {
 	return err
 }
 
-// audit makes an entry of what the caller did.
+// audit makes an entry of what the caller did. Object and detail may be anything.
 func (m *Manager) audit(action, object, outcome, detail string) store.AuditEntry {
 	return store.AuditEntry{
 		Time: m.now(), Who: m.config.Caller.Who, From: m.config.Caller.From,
-		Action: action, Object: object, Outcome: outcome, Detail: detail,
+		Action: action, Object: recordable(object), Outcome: outcome, Detail: recordable(detail),
 	}
+}
+
+// recordable returns s as a text that both databases take and everybody can read:
+// not too long, and with what is no printable character escaped. Somebody's request
+// must be able to be refused, whatever name is in it.
+func recordable(s string) string {
+	const most = 1000
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }
 
 // Outcomes in the audit table.

@@ -83,7 +83,7 @@ func requestJob(req SignRequest, item SignItem) *job {
 	j.approve = func(find profile.Finder) (profile.Approved, error) {
 		return profile.Policy{Find: find, For: item.For, Allow: req.Allow}.ApproveRequest(r)
 	}
-	if item.Destination != "" {
+	if _, err := profile.ParseName(r.CommonName()); err == nil && item.Destination != "" {
 		j.resume = resumeKey(hash, item, req)
 	}
 	return j
