@@ -82,6 +82,9 @@ func runCertCheckKey(_ context.Context, a *app, o certCheckKeyOptions) error {
 // and which of the two it is. It judges neither: a certificate that expired has a
 // key too.
 func subjectKey(data []byte) (kind string, key crypto.PublicKey, err error) {
+	if looksLikePFX(data) {
+		return "", nil, errWholePFX
+	}
 	if !bytes.Contains(data, []byte("-----BEGIN ")) {
 		if kind, key, err = parseSubjectKey("CERTIFICATE", data); err != nil {
 			kind, key, err = parseSubjectKey("CERTIFICATE REQUEST", data)
@@ -99,6 +102,9 @@ func subjectKey(data []byte) (kind string, key crypto.PublicKey, err error) {
 	}
 	return "", nil, errNoSubject
 }
+
+// errWholePFX is a PKCS#12 file where a certificate or a key is wanted.
+var errWholePFX = fault.New(fault.Malformed, "it is a PKCS#12 file, which holds both a key and its certificate")
 
 var errNoSubject = fault.New(fault.Malformed, "there is no certificate and no request in it")
 

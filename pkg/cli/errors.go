@@ -209,6 +209,8 @@ func issueHints(err error) []string {
 		return []string{"make it with: mkdir -p " + shellQuote(outDir.path)}
 	case errors.As(err, &save) && save.keyLost:
 		return []string{"issue another: the key of this one was not saved, and nobody has it"}
+	case errors.Is(err, errWholePFX):
+		return []string{`"x509ctl inspect FILE" checks that they belong together`}
 	case errors.Is(err, pkcs12.ErrBER):
 		return []string{"openssl rewrites it in DER: openssl pkcs12 -in FILE -nodes | openssl pkcs12 -export -out NEW"}
 	case errors.As(err, &save):

@@ -31,7 +31,8 @@ can open it, and what is in it. Its password is the first line of --password-fil
 else the variable X509CTL_P12_PASSWORD, else the empty one is tried, else it is asked
 for on a terminal; without any, what needs no password is told. If the password is
 wrong, the usual reasons are looked for: a newline or quotes around it, an empty one,
-another encoding.
+another encoding. Files in BER, as NSS and Firefox write them, are refused, with the
+command of openssl that rewrites them.
 
 The exit status is 2 when a file can't be understood; and of PKCS#12, 5 when the
 password is wrong or the file asks for absurd work or is not safe to open, and 6 when

@@ -79,6 +79,9 @@ func decodeKey(data []byte, passphrase func() ([]byte, error)) (crypto.Signer, e
 
 // keyBlock finds the one private key in data.
 func keyBlock(data []byte) (*pem.Block, error) {
+	if looksLikePFX(data) {
+		return nil, errWholePFX
+	}
 	if !bytes.Contains(data, []byte("-----BEGIN ")) {
 		return &pem.Block{Bytes: data}, nil
 	}
