@@ -201,7 +201,7 @@ func utf16Text(b []byte) string {
 func hexText(b []byte) string {
 	const most = 32
 	if len(b) > most {
-		return hex.EncodeToString(b[:most]) + "…"
+		return hex.EncodeToString(b[:most]) + "..." // ASCII, since it is quoted
 	}
 	return hex.EncodeToString(b)
 }
