@@ -74,6 +74,9 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 		if err := locked.Publish(row.Active, row.Counter.Floor); err != nil {
 			return false, err
 		}
+		if cut(contents) && m.unused(ctx, db, row) {
+			return true, nil // an init that was cut, now at its end
+		}
 		return false, ErrInitialised
 	}
 	if req.Adopt {
@@ -83,6 +86,22 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 		return false, ErrForeignCA
 	}
 	return true, m.makeCA(ctx, db, locked, req)
+}
+
+// cut reports whether a publication did not come to its end, of which bundle.pem is
+// the last file.
+func cut(c authority.Contents) bool { return !c.Cert || !c.Bundle }
+
+// unused reports whether the active CA's own number is the last that was issued.
+func (m *Manager) unused(ctx context.Context, db *store.Store, row store.Authority) bool {
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		c, err := tx.CACertificate(row.ID, row.Active)
+		if err == nil && c.Serial != row.Counter.Last {
+			err = ErrInitialised
+		}
+		return err
+	})
+	return err == nil
 }
 
 // prepareDirectory makes the authority's directory and takes its lock, once the

@@ -64,6 +64,7 @@ const (
 
 	sqliteReadOnlyMoved = 8 | 4<<8
 	sqliteShortRead     = 10 | 2<<8
+	sqliteSharedSize    = 10 | 19<<8 // no room for the memory that processes share, which is a file
 	sqliteDeleteNoEntry = 10 | 23<<8 // a log or journal was gone before SQLite removed it
 )
 
@@ -90,6 +91,8 @@ func sortSQLite(err error) error {
 		return ErrReplaced
 	case code == sqliteShortRead:
 		return damaged(err)
+	case code == sqliteSharedSize:
+		return fmt.Errorf("the disk is full: %w", err)
 	}
 	switch code & 0xff {
 	case sqliteReadOnly:
