@@ -64,7 +64,7 @@ func load(dir *durable.Dir, pass Passphrase) (*Authority, error) {
 	defer clear(data)
 	key, encrypted, err := decodeKey(data, pass)
 	if err != nil {
-		return nil, fmt.Errorf("loading %s/%s: %w", dir.Path(), keyFile, err)
+		return nil, asDamaged(dir, keyFile, err)
 	}
 	return newAuthority(chain, key, encrypted)
 }
@@ -117,7 +117,7 @@ func readChain(dir *durable.Dir) ([]*x509.Certificate, error) {
 		return nil, err
 	}
 	if len(chain) != 1 {
-		return nil, fault.Errorf(fault.Malformed, "%s/%s holds %d certificates, not one", dir.Path(), certFile, len(chain))
+		return nil, asDamaged(dir, certFile, fault.Errorf(fault.Malformed, "it holds %d certificates, not one", len(chain)))
 	}
 	above, err := readCertificates(dir, chainFile)
 	if fault.KindOf(err) == fault.NotFound {
@@ -131,21 +131,52 @@ func readCertificates(dir *durable.Dir, name string) ([]*x509.Certificate, error
 	if err != nil {
 		return nil, err
 	}
+	certs, err := decodeCertificates(data)
+	return certs, asDamaged(dir, name, err)
+}
+
+func decodeCertificates(data []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
-			return nil, fault.Errorf(fault.Malformed, "%s/%s holds something that is no certificate", dir.Path(), name)
+			return nil, fault.New(fault.Malformed, "it holds something that is no certificate")
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fault.Errorf(fault.Malformed, "reading %s/%s: %w", dir.Path(), name, err)
+			return nil, fault.Errorf(fault.Malformed, "it holds a certificate that can't be read: %w", err)
 		}
 		certs = append(certs, cert)
 	}
 	if len(certs) == 0 {
-		return nil, fault.Errorf(fault.Malformed, "%s/%s holds no certificate in PEM", dir.Path(), name)
+		return nil, fault.New(fault.Malformed, "it holds no certificate in PEM")
 	}
 	return certs, nil
+}
+
+// A DamagedError is a file of the CA that can't be understood: somebody may be
+// writing it at the moment, with tar or an editor, or a disk lost its content.
+type DamagedError struct {
+	Path string
+	Err  error
+}
+
+func (e *DamagedError) Error() string { return fmt.Sprintf("reading %s: %v", e.Path, e.Err) }
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// FaultKind makes the error [fault.Unavailable]: it is nobody's input that is wrong.
+func (e *DamagedError) FaultKind() fault.Kind { return fault.Unavailable }
+
+// asDamaged makes a DamagedError of what is wrong in a file; other errors, and nil,
+// get no more than the file's name.
+func asDamaged(dir *durable.Dir, name string, err error) error {
+	path := filepath.Join(dir.Path(), name)
+	switch {
+	case err == nil:
+		return nil
+	case fault.KindOf(err) == fault.Denied || fault.KindOf(err) == fault.Unavailable:
+		return fmt.Errorf("loading %s: %w", path, err)
+	}
+	return &DamagedError{path, err}
 }
 
 func encodeCertificates(certs ...*x509.Certificate) []byte {

@@ -310,3 +310,33 @@ func TestLoadRefusesLooseKeys(t *testing.T) {
 		t.Errorf("another certificate's key: %v", err)
 	}
 }
+
+// Somebody is extracting an archive into the directory.
+func TestLoadOfDamagedFiles(t *testing.T) {
+	cert, key := mint(t, 1)
+	keyPEM, err := encodeKey(key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM := encodeCertificates(cert)
+	for _, name := range []string{certFile, chainFile, keyFile} {
+		whole, mode := certPEM, os.FileMode(0o644)
+		if name == keyFile {
+			whole, mode = keyPEM, 0o400
+		}
+		for what, data := range map[string][]byte{"empty": nil, "cut": whole[:len(whole)/2], "zeros": make([]byte, 100)} {
+			l, dir := newDirectory(t)
+			write(t, filepath.Join(dir, certFile), string(certPEM), 0o644)
+			write(t, filepath.Join(dir, keyFile), string(keyPEM), 0o400)
+			if err := os.Remove(filepath.Join(dir, name)); err != nil && name != chainFile {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, name), string(data), mode)
+			_, err := l.Load(nil)
+			var damaged *DamagedError
+			if !errors.As(err, &damaged) || filepath.Base(damaged.Path) != name || fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("%s %s: %v", name, what, err)
+			}
+		}
+	}
+}

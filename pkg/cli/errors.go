@@ -131,6 +131,7 @@ func verifyHints(cmd *cobra.Command, err *trust.VerifyError) []string {
 
 // stateHints are the hints for what is wrong with the directory.
 func stateHints(err error) []string {
+	var damaged *manager.DamagedError
 	switch {
 	case errors.Is(err, manager.ErrNotInitialised):
 		return []string{`name the directory with --dir or X509CTL_DIR, or make a CA with "x509ctl ca init"`}
@@ -153,6 +154,11 @@ func stateHints(err error) []string {
 		return []string{`"x509ctl ca init --if-missing" writes it again, from the CA and the database`}
 	case errors.Is(err, manager.ErrKeyMismatch), errors.Is(err, manager.ErrNotPublished):
 		return []string{"put ca/cert.pem and ca/key.pem back as they were, from a backup for instance"}
+	case errors.As(err, &damaged):
+		return []string{
+			"run the command again, once nobody copies files into the directory any more",
+			fmt.Sprintf("if it stays like that, put %s back as it was, from a backup for instance", shellQuote(damaged.Path)),
+		}
 	case errors.Is(err, manager.ErrCAChanged):
 		return []string{"run the command again"}
 	case errors.Is(err, store.ErrOldSchema):

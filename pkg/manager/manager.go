@@ -54,6 +54,9 @@ var (
 // A NumberFileError is a serial or min-serial file without a number in it.
 type NumberFileError = authority.NumberFileError
 
+// A DamagedError is a file of a CA that can't be understood.
+type DamagedError = authority.DamagedError
+
 // A CopyError is a copy of the serial file that can't be read or written.
 type CopyError = authority.CopyError
 
