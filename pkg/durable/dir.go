@@ -231,18 +231,13 @@ func (d *Dir) Remove(name string) error {
 // Sweep removes the temporary files that killed processes left in d. The caller
 // holds the lock under which such files are made.
 func (d *Dir) Sweep() error {
-	all, err := os.ReadDir(d.self())
-	if err != nil {
-		return fmt.Errorf("reading directory %s: %w", d.path, cause(err))
-	}
-	for _, e := range all {
-		if strings.HasPrefix(e.Name(), tempPrefix) {
-			if err := d.Remove(e.Name()); err != nil {
-				return err
-			}
+	names, err := d.Leftovers()
+	for _, name := range names {
+		if err := d.Remove(name); err != nil {
+			return err
 		}
 	}
-	return nil
+	return err
 }
 
 // self is a path to d that does not depend on what its name means by now.

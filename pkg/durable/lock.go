@@ -38,6 +38,22 @@ func (d *Dir) Lock(ctx context.Context, name string) (*Lock, error) {
 	return &Lock{f}, nil
 }
 
+// TryLock is [Dir.Lock] without waiting: the Lock is nil when others hold it.
+func (d *Dir) TryLock(name string) (*Lock, error) {
+	f, err := d.open(name, unix.O_RDWR|unix.O_CREAT, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, f.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
+	}
+	return &Lock{f}, nil
+}
+
 // wait waits in the kernel's queue, which is fair, rather than asking again and
 // again. When ctx ends first the system call can't be called back: whoever made
 // it closes the file as soon as it returns.

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/durable"
@@ -18,9 +15,6 @@ import (
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 )
-
-// snapshotPrefix begins the names of database copies while a backup is written.
-const snapshotPrefix = "x509ctl-snapshot-"
 
 // backupLimit bounds every file of an archive but the database, in bytes.
 const backupLimit = 1 << 20
@@ -41,23 +35,20 @@ func (m *Manager) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := m.sweepSnapshots(); err != nil {
-		return err
-	}
 	for range 3 {
 		entries, active, err := m.collect(ctx)
 		if err != nil {
 			return err
 		}
-		temp, err := m.snapshot(ctx, db)
+		snap, err := m.snapshot(ctx, db)
 		if err != nil {
 			return err
 		}
-		same, err := sameActive(ctx, temp, active)
+		same, err := sameActive(ctx, snap.database(), active)
 		if err == nil && same {
-			err = writeArchive(w, entries, temp, m.now)
+			err = writeArchive(w, entries, snap.database(), m.now)
 		}
-		if err := errors.Join(err, os.RemoveAll(filepath.Dir(temp))); err != nil {
+		if err := errors.Join(err, snap.remove()); err != nil {
 			return err
 		}
 		if same {
@@ -103,44 +94,6 @@ func (m *Manager) collect(ctx context.Context) (out []entry, active authority.Fi
 	return out, active, err
 }
 
-// snapshot copies the database into a directory of its own within the state
-// directory, where there is room for it and nobody else may look.
-func (m *Manager) snapshot(ctx context.Context, db *store.Store) (string, error) {
-	dir, err := os.MkdirTemp(m.config.Dir, snapshotPrefix)
-	if err != nil {
-		return "", fmt.Errorf("making room for a snapshot: %w", err)
-	}
-	path := filepath.Join(dir, databaseFile)
-	if err := db.Snapshot(ctx, path); err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
-	}
-	return path, nil
-}
-
-// snapshotAge is how old a snapshot is that nobody works on any more.
-const snapshotAge = 24 * time.Hour
-
-// sweepSnapshots removes what killed backups and restores left.
-func (m *Manager) sweepSnapshots() error {
-	entries, err := os.ReadDir(m.config.Dir)
-	if err != nil {
-		return fmt.Errorf("looking for old snapshots: %w", err)
-	}
-	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), snapshotPrefix) {
-			continue
-		}
-		info, err := e.Info()
-		if err != nil || m.now().Sub(info.ModTime()) < snapshotAge {
-			continue // gone meanwhile, or in use
-		}
-		if err := os.RemoveAll(filepath.Join(m.config.Dir, e.Name())); err != nil {
-			return fmt.Errorf("removing an old snapshot: %w", err)
-		}
-	}
-	return nil
-}
-
 func sameActive(ctx context.Context, path string, active authority.Fingerprint) (bool, error) {
 	db, err := store.OpenSQLite(ctx, path, store.Options{})
 	if err != nil {
@@ -176,15 +129,12 @@ func (m *Manager) restore(ctx context.Context, r io.Reader, req RecoverRequest) 
 	if _, err := state.Stat(databaseFile); fault.KindOf(err) != fault.NotFound {
 		return out, errors.Join(ErrRestoreOver, err)
 	}
-	if err := m.sweepSnapshots(); err != nil {
+	snap, err := m.makeSnapshotDir()
+	if err != nil {
 		return out, err
 	}
-	temp, err := os.MkdirTemp(m.config.Dir, snapshotPrefix)
-	if err != nil {
-		return out, fmt.Errorf("making room for a database: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	path := filepath.Join(temp, databaseFile)
+	defer func() { err = errors.Join(err, snap.remove()) }()
+	path := snap.database()
 	entries, err := readArchive(r, path)
 	if err != nil {
 		return out, err

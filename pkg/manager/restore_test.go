@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -209,26 +211,29 @@ func TestBackupWhileSigning(t *testing.T) {
 	}
 }
 
-// What a killed backup left is removed a day later, when nobody can be at work on it.
-func TestOldSnapshotsAreSwept(t *testing.T) {
+// What a killed backup left is removed by the next one, and what another process works
+// on is not.
+func TestDeadSnapshotsAreSwept(t *testing.T) {
 	h := newHistory(t)
-	old, young := h.path(snapshotPrefix+"1"), h.path(snapshotPrefix+"2")
-	for dir, at := range map[string]time.Time{old: h.now.Add(-25 * time.Hour), young: h.now.Add(-23 * time.Hour)} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+	for _, name := range []string{"1", "2"} {
+		if err := os.MkdirAll(h.path(snapshotPrefix+name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(dir+"/x509ctl.db", []byte("x"), 0o600); err != nil {
+		if err := os.WriteFile(h.path(snapshotPrefix+name, "x509ctl.db"), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(dir, at, at); err != nil {
-			t.Fatal(err)
-		}
+	}
+	used, err := os.Create(h.path(snapshotPrefix+"2", lockName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer used.Close()
+	if err := syscall.Flock(int(used.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
 	}
 	h.backup()
-	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the old one: %v", err)
-	}
-	if _, err := os.Stat(young); err != nil {
-		t.Errorf("the young one: %v", err)
+	left, err := filepath.Glob(h.path(snapshotPrefix + "*"))
+	if err != nil || len(left) != 1 || left[0] != h.path(snapshotPrefix+"2") {
+		t.Errorf("left are %q, %v", left, err)
 	}
 }

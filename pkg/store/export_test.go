@@ -11,10 +11,7 @@ import (
 
 const SchemaVersion = schemaVersion
 
-var (
-	Migrations = migrations
-	Networks   = networks
-)
+var Migrations = migrations
 
 // PlanToResume returns how SQLite looks for a certificate to resume.
 func (tx *Tx) PlanToResume() (plan []string, err error) {

@@ -75,7 +75,7 @@ func (f *file) examine() error {
 	if err := unix.Fstatfs(f.fd, &fs); err != nil {
 		return fmt.Errorf("examining %s: %w", f.path, err)
 	}
-	if name := networks[uint32(fs.Type)]; name != "" {
+	if name := durable.NetworkFileSystem(fs.Type); name != "" {
 		return fault.Errorf(fault.Denied, "%s is on a network file system (%s), whose locks a database can't rely on", f.path, name)
 	}
 	// By the name, which may have gone meanwhile; access(2) takes no such descriptor.
@@ -86,15 +86,6 @@ func (f *file) examine() error {
 		return fmt.Errorf("opening %s for reading and writing: %w", f.path, err)
 	}
 	return nil
-}
-
-// networks are the file systems that a database is refused on, by their magic
-// numbers (statfs(2)).
-var networks = map[uint32]string{
-	0x6969:     "NFS",
-	0x517b:     "SMB",
-	0xff534d42: "CIFS",
-	0xfe534d42: "SMB2",
 }
 
 // check returns ErrReplaced when the path is no longer this file's.

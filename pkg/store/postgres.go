@@ -58,6 +58,10 @@ func (e *postgres) snapshot(context.Context, string) error {
 	return fault.New(fault.Denied, "a PostgreSQL database is copied with its own tools, such as pg_dump")
 }
 
+func (e *postgres) quickCheck(context.Context) error {
+	return fault.New(fault.Denied, "a PostgreSQL database is checked with its own tools, such as pg_amcheck")
+}
+
 func (e *postgres) schema(ctx context.Context) (int64, error) {
 	return e.version(e.DB.QueryRowContext(ctx, selectVersion))
 }

@@ -193,13 +193,6 @@ func TestSQLitePathsTooLong(t *testing.T) {
 	}
 }
 
-func TestSQLiteOnNetworks(t *testing.T) {
-	for magic, name := range map[uint32]string{unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_SUPER_MAGIC: "SMB", 0xff534d42: "CIFS", unix.SMB2_SUPER_MAGIC: "SMB2"} {
-		wantEqual(t, name, store.Networks[magic], name)
-	}
-	wantEqual(t, "ext4", store.Networks[unix.EXT4_SUPER_MAGIC], "")
-}
-
 func init() {
 	// open PATH: opens a database, as nobody when root does it.
 	helpers["open"] = func(args []string) error {

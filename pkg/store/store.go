@@ -90,6 +90,8 @@ type engine interface {
 	migrate(ctx context.Context) error
 	// snapshot copies the database to a new file.
 	snapshot(ctx context.Context, path string) error
+	// quickCheck judges the structure of the whole database.
+	quickCheck(ctx context.Context) error
 	// sort gives an error of the driver its kind.
 	sort(err error) error
 	close() error
