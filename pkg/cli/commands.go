@@ -29,9 +29,11 @@ type verb struct {
 func topics() []topic {
 	return []topic{
 		{heading: groupCluster, word: "ca", short: "The certificate authority", verbs: []verb{
+			{"check", newCACheckCmd},
 			{"init", newCAInitCmd},
 			{"show", newCAShowCmd},
 		}},
+		{heading: groupCluster, word: "check", make: newCheckCmd},
 		{heading: groupCluster, word: "node", short: "Machines that may have certificates", verbs: []verb{
 			{"add", newNodeAddCmd},
 			{"list", newNodeListCmd},

@@ -34,6 +34,13 @@ func (p *progress) add(n int) {
 	}
 }
 
+// describe says what is being worked on.
+func (p *progress) describe(what string) {
+	if p.bar != nil {
+		p.bar.Describe(what)
+	}
+}
+
 // clear removes the bar until the next step, so that something can be printed.
 func (p *progress) clear() {
 	if p.bar != nil {
@@ -43,7 +50,7 @@ func (p *progress) clear() {
 
 // done removes the bar.
 func (p *progress) done() {
-	if p.bar != nil {
+	if p != nil && p.bar != nil {
 		_ = p.bar.Finish()
 	}
 }

@@ -88,7 +88,7 @@ func (a *app) settings() (*settings, error) {
 	if a.read != nil {
 		return a.read, nil
 	}
-	s, err := a.readSettings()
+	s, err := a.readSettings(true)
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +96,9 @@ func (a *app) settings() (*settings, error) {
 	return s, nil
 }
 
-// readSettings becomes the directory's owner before it opens the file.
-func (a *app) readSettings() (*settings, error) {
+// readSettings becomes the directory's owner before it opens the file, if that is
+// wanted.
+func (a *app) readSettings(withFile bool) (*settings, error) {
 	s := defaultSettings()
 	defs := settingDefs(s)
 	for _, d := range defs {
@@ -116,8 +117,10 @@ func (a *app) readSettings() (*settings, error) {
 		return nil, err
 	}
 	a.became = cmp.Or(uid, a.became)
-	if err := readSettingsFile(s, defs); err != nil {
-		return nil, err
+	if withFile {
+		if err := readSettingsFile(s, defs); err != nil {
+			return nil, err
+		}
 	}
 	return s, a.overlay(s, defs[1:])
 }

@@ -27,6 +27,12 @@ func (d *Dir) Leftovers() ([]string, error) {
 	return names, nil
 }
 
+// Self describes the directory itself.
+func (d *Dir) Self() (Stat, error) {
+	st, err := statx(d.fd(), "", unix.AT_EMPTY_PATH)
+	return st, d.unlessFailed("examining", ".", err)
+}
+
 // Chmod gives what is called name in d exactly mode. It does not open it for
 // reading: closing a database that is in use would drop its locks.
 // Errors: [fault.NotFound]; [fault.Denied] for a symbolic link.

@@ -101,6 +101,10 @@ type Service interface {
 	// RecoverSerial goes on counting where an operator says. Callers: operator.
 	RecoverSerial(context.Context, RecoverRequest) (Serial, error)
 
+	// Check says what is wrong with the state directory, also one that every other
+	// method refuses, and mends what is safe to mend. Callers: operator.
+	// Errors: NotFound, when there is nothing of ours.
+	Check(context.Context, CheckRequest) (Report, error)
 	// Backup writes everything that Restore needs. Callers: operator.
 	Backup(ctx context.Context, w io.Writer) error
 	// Schema returns the version of the store's schema and the one this program

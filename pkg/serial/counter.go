@@ -211,3 +211,14 @@ func Recover(r Row, s Seen, atLeast Number, keepFloor bool, now time.Time) (Row,
 	}
 	return r, nil
 }
+
+// Overwritten reports whether the serial file was written into by somebody else and
+// nothing went back in time: it says less than the row, and is yet the very file that
+// the holder of the row wrote last, on this machine, while the mark and the copies
+// agree with the row. Then the row is the newest record, and the file may be written
+// again. Any other file behind the row may have come back together with an older row
+// ([Recover]).
+func (r Row) Overwritten(s Seen) bool {
+	return s.Exists && s.Serial < r.Reserved && s.File == r.File &&
+		s.Mark == r.Mark() && s.Copies <= r.Reserved && s.Timeline == r.Timeline
+}

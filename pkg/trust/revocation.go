@@ -86,6 +86,11 @@ func (l *CRL) staleness(at time.Time) string {
 	return fmt.Sprintf("the revocation list was to be replaced by %s; the time is %s", date(l.NextUpdate()), date(at))
 }
 
+// Believed returns the list of a file that counts: the first that one of the
+// authority's own CAs signed, whether or not it is still fresh.
+// Errors: [*VerifyError].
+func (b *Bundle) Believed(first *CRL) (*CRL, error) { return b.believed(first) }
+
 // believed returns the first list of a file that an own CA signed. Whether that is
 // still valid doesn't matter: a list can only take trust away, and is fresh for a week
 // at most.

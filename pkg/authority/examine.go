@@ -1,0 +1,114 @@
+package authority
+
+import (
+	"context"
+	"crypto/x509"
+
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+)
+
+// A LayoutEntry is a name that may be in an authority's directory, and who else than
+// the owner may do what with it.
+type LayoutEntry struct {
+	Name    string
+	Dir     bool
+	Secrecy durable.Secrecy
+	Open    bool // verifiers that are other users read it
+}
+
+// Layout returns every name of an authority's directory that is known here; the
+// directories below it, which are the owner's alone, hold some of the same.
+func Layout() []LayoutEntry {
+	return []LayoutEntry{
+		{Name: certFile, Secrecy: durable.Guarded},
+		{Name: keyFile, Secrecy: durable.Private},
+		{Name: chainFile, Secrecy: durable.Guarded},
+		{Name: serialFile, Secrecy: durable.Guarded},
+		{Name: floorFile, Secrecy: durable.Guarded, Open: true},
+		{Name: bundleFile, Secrecy: durable.Guarded, Open: true},
+		{Name: crlFile, Secrecy: durable.Guarded, Open: true},
+		{Name: lockFile, Secrecy: durable.Guarded},
+		{Name: nextDir, Dir: true, Secrecy: durable.Guarded},
+		{Name: oldDir, Dir: true, Secrecy: durable.Guarded},
+	}
+}
+
+// Hold is [Directory.Lock] without the sweep, for who wants to see what there is.
+func (d *Directory) Hold(ctx context.Context) (*Locked, error) {
+	lock, err := d.dir.Lock(ctx, lockFile)
+	if err != nil {
+		return nil, err
+	}
+	return &Locked{Directory: d, lock: lock}, nil
+}
+
+// Sweep removes what killed processes left in the directory.
+func (l *Locked) Sweep() error { return l.dir.Sweep() }
+
+// Prepared reports whether the CA called active lies in next/, so that
+// [Locked.Publish] can put it in its place.
+func (d *Directory) Prepared(active Fingerprint) (bool, error) {
+	next, err := d.dir.Sub(nextDir)
+	if fault.KindOf(err) == fault.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer next.Close()
+	return isActive(next, active)
+}
+
+// Predecessors returns the CA certificates in old/. One that can't be read is left
+// out: what is asked is which certificates are known.
+func (d *Directory) Predecessors() ([]*x509.Certificate, error) {
+	old, err := d.dir.Sub(oldDir)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer old.Close()
+	names, err := old.Names()
+	var certs []*x509.Certificate
+	for _, name := range names {
+		certs = append(certs, certificateIn(old, name)...)
+	}
+	return certs, err
+}
+
+// Successor returns the CA certificate in next/, if there is one.
+func (d *Directory) Successor() []*x509.Certificate { return certificateIn(d.dir, nextDir) }
+
+func certificateIn(dir *durable.Dir, name string) []*x509.Certificate {
+	sub, err := dir.Sub(name)
+	if err != nil {
+		return nil
+	}
+	defer sub.Close()
+	certs, err := readCertificates(sub, certFile)
+	if err != nil {
+		return nil
+	}
+	return certs[:1]
+}
+
+// RevocationList reads crl.pem of at most limit bytes. Error: fault.NotFound.
+func (d *Directory) RevocationList(limit int64) ([]byte, error) {
+	b, _, err := d.dir.ReadFile(crlFile, limit, durable.Guarded)
+	return b, err
+}
+
+// Names of the parts that a report is about.
+const (
+	SerialName = serialFile
+	FloorName  = floorFile
+	BundleName = bundleFile
+	CRLName    = crlFile
+	CertName   = certFile
+	ChainName  = chainFile
+	KeyName    = keyFile
+	LockName   = lockFile
+)
