@@ -55,6 +55,7 @@ makes no number lower. "x509ctl check" is the same command.`,
 func newCheckCmd(a *app) *cobra.Command {
 	cmd := newCACheckCmd(a)
 	cmd.Hidden = true
+	cmd.Example = strings.ReplaceAll(cmd.Example, "x509ctl ca check", "x509ctl check")
 	return cmd
 }
 
