@@ -95,12 +95,6 @@ func certificateIn(dir *durable.Dir, name string) []*x509.Certificate {
 	return certs[:1]
 }
 
-// RevocationList reads crl.pem of at most limit bytes. Error: fault.NotFound.
-func (d *Directory) RevocationList(limit int64) ([]byte, error) {
-	b, _, err := d.dir.ReadFile(crlFile, limit, durable.Guarded)
-	return b, err
-}
-
 // Names of the parts that a report is about.
 const (
 	SerialName = serialFile

@@ -201,6 +201,9 @@ func (e *examination) say(s Severity, path string, err error) {
 // unread reports that what is at path can't be read, unless a finding before said
 // already what is wrong with it.
 func (e *examination) unread(path string, err error) {
+	if damaged := (*DamagedError)(nil); errors.As(err, &damaged) {
+		path = damaged.Path
+	}
 	if _, said := e.blamed[path]; !said && e.ctx.Err() == nil {
 		e.say(SeverityError, path, err)
 	}

@@ -194,6 +194,10 @@ var checkCases = []struct {
 
 	{"cut init", func(h *history) { h.sql("UPDATE authorities SET active = x''") }, "error published ca", false},
 	{"another's certificate", func(h *history) { other, _ := otherCA(h.t); h.renew("ca/cert.pem", other) }, "error published ca/cert.pem", false},
+	{"no certificate", func(h *history) { h.must(os.Remove(h.path("ca/cert.pem"))) }, "error published ca/cert.pem", false},
+	{"damaged certificate", func(h *history) { h.renew("ca/cert.pem", "hello") }, "error published ca/cert.pem", false},
+	{"damaged chain", func(h *history) { h.renew("ca/chain.pem", "hello") }, "error key ca/chain.pem", false},
+	{"damaged key", func(h *history) { h.renew("ca/key.pem", "hello"); h.mode("ca/key.pem", 0o400) }, "error key ca/key.pem", false},
 	{"cut publication", func(h *history) {
 		h.must(os.Mkdir(h.path("ca/next"), 0o700))
 		h.must(os.Rename(h.path("ca/cert.pem"), h.path("ca/next/cert.pem")))

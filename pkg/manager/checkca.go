@@ -324,7 +324,7 @@ func (e *examination) crl() {
 		return
 	}
 	path := e.inCA(authority.CRLName)
-	data, err := e.ca.RevocationList(trust.MaxCRL)
+	data, err := e.ca.CRL()
 	if fault.KindOf(err) == fault.NotFound {
 		return
 	}
