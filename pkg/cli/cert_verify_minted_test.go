@@ -14,6 +14,8 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,6 +178,11 @@ func mintedForShape() []mintCase {
 			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: []byte{5, 0}}}
 		})},
 		{name: "an extension twice", edit: raw(func(t *tbs) { t.Extensions = append(t.Extensions, t.Extensions[0]) }), unknown: true, text: "duplicate"},
+		{name: "its first half", edit: after(func(b []byte) []byte { return b[:len(b)/2] }), unknown: true, text: "not a certificate that can be understood: malformed"},
+		{name: "an octet more", edit: after(func(b []byte) []byte { return append(b, 0) }), unknown: true, text: "trailing data"},
+		{name: "nothing", edit: after(func([]byte) []byte { return nil }), unknown: true, text: "not a certificate"},
+		{name: "a megabyte of name", edit: sanOf(strings.Repeat("a", 1<<20)), unknown: true, text: "larger than 1048576 bytes"},
+		{name: "thousands of names", edit: sanOf(slices.Repeat([]string{"a.example.com"}, 20_000)...), args: []string{"--name", "node1.example.com"}, reason: trust.WrongName, text: "and others"},
 		{name: "an RSA key of 1024 bits", edit: tmpl(func(c *x509.Certificate) { c.PublicKey = rsaKey(1024) }), reason: trust.WeakKey, text: "has 1024 bits"},
 		{name: "an RSA key of 16384 bits", edit: tmpl(func(c *x509.Certificate) { c.PublicKey = rsaKey(16384) }), reason: trust.WeakKey},
 		{name: "an RSA key of 2048 bits", edit: tmpl(func(c *x509.Certificate) { c.PublicKey = rsaKey(2048) })},

@@ -125,7 +125,8 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 func parseDER(der []byte) (*x509.Certificate, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fault.Errorf(fault.Malformed, "not a certificate: %s", printable(err.Error()))
+		why := strings.TrimPrefix(err.Error(), "x509: ")
+		return nil, fault.Errorf(fault.Malformed, "not a certificate that can be understood: %s", printable(why))
 	}
 	return cert, nil
 }

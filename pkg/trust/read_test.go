@@ -186,8 +186,16 @@ func FuzzParseCertificates(f *testing.F) {
 	bundle := bundleOf(f, root)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		certs, err := trust.ParseCertificates(data)
-		if _, err := trust.ParseCertificate(data); err != nil && fault.KindOf(err) != fault.Malformed {
-			t.Errorf("kind %q: %v", fault.KindOf(err), err)
+		one, oneErr := trust.ParseCertificate(data)
+		if oneErr != nil && fault.KindOf(oneErr) != fault.Malformed {
+			t.Errorf("kind %q: %v", fault.KindOf(oneErr), oneErr)
+		}
+		first, sent, chainErr := trust.ParseChain(data)
+		switch { // a chain is refused when any certificate of it can't be read
+		case chainErr == nil && (oneErr != nil || !first.Equal(one) || len(sent) > 100):
+			t.Errorf("%v alone, and %d before %d others", oneErr, first.SerialNumber, len(sent))
+		case chainErr != nil && fault.KindOf(chainErr) != fault.Malformed:
+			t.Errorf("kind %q: %v", fault.KindOf(chainErr), chainErr)
 		}
 		if err != nil {
 			if fault.KindOf(err) != fault.Malformed {
