@@ -3,9 +3,13 @@ package profile
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"x509ctl/pkg/fault"
 )
@@ -30,6 +34,18 @@ func requestSeeds(tb testing.TB) [][]byte {
 	for _, s := range specs {
 		s.key = key
 		seeds = append(seeds, s.build(tb))
+	}
+	files, err := filepath.Glob("../../testdata/requests/*.csr")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no requests: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		block, _ := pem.Decode(data)
+		seeds = append(seeds, data, block.Bytes)
 	}
 	return append(seeds, pemOf("CERTIFICATE REQUEST", seeds[1]), []byte("-----BEGIN NEW CERTIFICATE REQUEST-----\n-----BEGIN "), nil)
 }
@@ -102,4 +118,76 @@ func compareRequest(t *testing.T, r *Request, raw []byte) {
 	if len(a.Names()) > 1+len(c.DNSNames)+len(c.IPAddresses) {
 		t.Fatalf("%q are more names than crypto/x509 sees", a.Names())
 	}
+}
+
+// certificateSeeds are certificates made here, and the mutants that break a rule.
+func certificateSeeds(f *testing.F) [][]byte {
+	f.Helper()
+	var seeds [][]byte
+	for _, m := range append(mutants(), leafMutants()...) {
+		s := lintedLeaf(f)
+		m.change(f, s)
+		seeds = append(seeds, s.build())
+	}
+	for _, m := range append(mutants(), caMutants()...) {
+		s := lintedCA(f)
+		m.change(f, s)
+		seeds = append(seeds, s.build())
+	}
+	return append(seeds, lintedLeaf(f).build(), lintedCA(f).build())
+}
+
+// FuzzLint lints whatever crypto/x509 can read. Of what keeps all rules for a node's
+// certificate crypto/x509 must not have another opinion.
+func FuzzLint(f *testing.F) {
+	for _, s := range certificateSeeds(f) {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		findings, err := Lint(data)
+		if err != nil {
+			if fault.KindOf(err) != fault.Malformed {
+				t.Fatalf("%v is %v", err, fault.KindOf(err))
+			}
+			return
+		}
+		c, err := x509.ParseCertificate(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(findings) > 0 || c.IsCA {
+			return
+		}
+		if c.Version != 3 || len(c.UnhandledCriticalExtensions)+len(c.EmailAddresses)+len(c.URIs) > 0 || c.NotAfter.Sub(c.NotBefore) >= 7*24*time.Hour {
+			t.Fatalf("keeps all rules: %+v", c)
+		}
+		for _, name := range append(slices.Clone(c.DNSNames), c.Subject.CommonName) {
+			if err := c.VerifyHostname(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzParseSPKI looks for keys that are read in more than one encoding.
+func FuzzParseSPKI(f *testing.F) {
+	for _, s := range requestSeeds(f) {
+		if r, err := ParseRequest(s); err == nil {
+			f.Add(r.RawSPKI())
+		}
+	}
+	f.Add(mustSubjectKey(f, seededKey(1)).SPKI())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		key, err := subjectKeyOf(data)
+		if err != nil {
+			if kind := fault.KindOf(err); kind != fault.Malformed && kind != fault.Denied {
+				t.Fatalf("%v is %v", err, kind)
+			}
+			return
+		}
+		again, err := x509.MarshalPKIXPublicKey(key.Public())
+		if err != nil || !bytes.Equal(again, data) {
+			t.Fatalf("%x is read, and written as %x, %v", data, again, err)
+		}
+	})
 }

@@ -25,7 +25,7 @@ type certSpec struct {
 
 // lintedLeaf and lintedCA keep all rules. Their keys are Ed25519, so that nothing in
 // them is random.
-func lintedLeaf(t *testing.T) *certSpec {
+func lintedLeaf(t testing.TB) *certSpec {
 	key := mustSubjectKey(t, seededKey(2))
 	return &certSpec{
 		version: version3, serial: derInteger(300), algorithm: withEd25519.id,
@@ -42,7 +42,7 @@ func lintedLeaf(t *testing.T) *certSpec {
 	}
 }
 
-func lintedCA(t *testing.T) *certSpec {
+func lintedCA(t testing.TB) *certSpec {
 	s := lintedLeaf(t)
 	key := mustSubjectKey(t, seededKey(2))
 	s.subject = commonName("cluster.example.com CA 300")
@@ -71,7 +71,7 @@ func (s *certSpec) build() []byte {
 }
 
 // withKey gives s another key, and its identifier.
-func (s *certSpec) withKey(t *testing.T, spki []byte) {
+func (s *certSpec) withKey(t testing.TB, spki []byte) {
 	content, _ := readWhole(spki, tagSequence)
 	var algorithm der
 	if !content.ReadASN1(&algorithm, tagSequence) {
@@ -86,30 +86,30 @@ func (s *certSpec) withKey(t *testing.T, spki []byte) {
 // A mutant is a certificate that breaks one rule.
 type mutant struct {
 	rule   string
-	change func(t *testing.T, s *certSpec)
+	change func(t testing.TB, s *certSpec)
 }
 
 // setExtension changes one extension.
-func setExtension(kind oid, c criticality, value []byte) func(*testing.T, *certSpec) {
-	return func(_ *testing.T, s *certSpec) { s.exts[kind] = extension(kind, c, value) }
+func setExtension(kind oid, c criticality, value []byte) func(testing.TB, *certSpec) {
+	return func(_ testing.TB, s *certSpec) { s.exts[kind] = extension(kind, c, value) }
 }
 
-func without(kind oid) func(*testing.T, *certSpec) {
-	return func(_ *testing.T, s *certSpec) { delete(s.exts, kind) }
+func without(kind oid) func(testing.TB, *certSpec) {
+	return func(_ testing.TB, s *certSpec) { delete(s.exts, kind) }
 }
 
-func named(names ...[]byte) func(*testing.T, *certSpec) {
-	return func(_ *testing.T, s *certSpec) { s.exts[oidSubjectAltName] = sanOf(names...) }
+func named(names ...[]byte) func(testing.TB, *certSpec) {
+	return func(_ testing.TB, s *certSpec) { s.exts[oidSubjectAltName] = sanOf(names...) }
 }
 
-func lasting(begin, end string) func(*testing.T, *certSpec) {
-	return func(_ *testing.T, s *certSpec) { s.validity = validityOf(begin, end) }
+func lasting(begin, end string) func(testing.TB, *certSpec) {
+	return func(_ testing.TB, s *certSpec) { s.validity = validityOf(begin, end) }
 }
 
 // keyMutants break the rules about keys, in nodes' certificates.
 func keyMutants() []mutant {
 	return []mutant{
-		{"key_kind", func(t *testing.T, s *certSpec) {
+		{"key_kind", func(t testing.TB, s *certSpec) {
 			key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 			if err != nil {
 				t.Fatal(err)
@@ -120,7 +120,7 @@ func keyMutants() []mutant {
 			}
 			s.withKey(t, spki)
 		}},
-		{"key_form", func(t *testing.T, s *certSpec) {
+		{"key_form", func(t testing.TB, s *certSpec) {
 			n := tlv(tagInteger, bytes.Repeat([]byte{0x7f}, 257))
 			id := tlv(tagSequence, tlv(tagOID, []byte(oidRSAKey)), []byte{5, 0})
 			s.withKey(t, tlv(tagSequence, id, derBits(tlv(tagSequence, n, derInteger(65537), derInteger(1)))))
@@ -131,12 +131,12 @@ func keyMutants() []mutant {
 
 // mutants break rules for every certificate, in any.
 func mutants() []mutant {
-	set := func(field func(*certSpec) *[]byte, value []byte) func(*testing.T, *certSpec) {
-		return func(_ *testing.T, s *certSpec) { *field(s) = value }
+	set := func(field func(*certSpec) *[]byte, value []byte) func(testing.TB, *certSpec) {
+		return func(_ testing.TB, s *certSpec) { *field(s) = value }
 	}
 	algorithm := func(s *certSpec) *[]byte { return &s.algorithm }
-	selfNamed := func(name []byte) func(*testing.T, *certSpec) {
-		return func(_ *testing.T, s *certSpec) {
+	selfNamed := func(name []byte) func(testing.TB, *certSpec) {
+		return func(_ testing.TB, s *certSpec) {
 			if bytes.Equal(s.issuer, s.subject) {
 				s.issuer = name
 			}
@@ -149,14 +149,14 @@ func mutants() []mutant {
 		{"signature_algorithm", set(algorithm, tlv(tagSequence, tlv(tagOID, []byte(oidECDSAWithSHA256)), []byte{5, 0}))},
 		{"validity_form", set(func(s *certSpec) *[]byte { return &s.validity },
 			tlv(tagSequence, tlv(tagUTCTime, []byte("260102030405Z")), tlv(tagGeneralizedTime, []byte("20260103030405Z"))))},
-		{"subject", func(t *testing.T, s *certSpec) {
+		{"subject", func(t testing.TB, s *certSpec) {
 			name := "node1.example.com"
 			if bytes.Equal(s.issuer, s.subject) {
 				name = "cluster.example.com CA 300"
 			}
 			selfNamed(tlv(tagSequence, rdn(attr(oidCommonName, 0x13, name))))(t, s)
 		}},
-		{"basic_constraints", func(_ *testing.T, s *certSpec) {
+		{"basic_constraints", func(_ testing.TB, s *certSpec) {
 			value := []byte(leafConstraints)
 			if s.exts[oidExtendedKeyUsage] == nil {
 				value = []byte(caConstraints)
@@ -165,7 +165,7 @@ func mutants() []mutant {
 		}},
 		{"key_usage", without(oidKeyUsage)},
 		{"authority_key_id", without(oidAuthorityKeyID)},
-		{"authority_key_id_form", func(_ *testing.T, s *certSpec) {
+		{"authority_key_id_form", func(_ testing.TB, s *certSpec) {
 			id := []byte("issuer")
 			if s.exts[oidExtendedKeyUsage] == nil {
 				key, _ := subjectKeyOf(s.spki)
@@ -184,20 +184,20 @@ func leafMutants() []mutant {
 		many = append(many, dnsName(name), dnsName("x"+name))
 	}
 	return append(keyMutants(), []mutant{
-		{"serial_number", func(_ *testing.T, s *certSpec) { s.serial = derInteger(0) }},
-		{"serial_number", func(_ *testing.T, s *certSpec) {
+		{"serial_number", func(_ testing.TB, s *certSpec) { s.serial = derInteger(0) }},
+		{"serial_number", func(_ testing.TB, s *certSpec) {
 			s.serial = tlv(tagInteger, []byte{1, 2, 3, 4, 5, 6, 7, 8, 9})
 		}},
-		{"issuer", func(_ *testing.T, s *certSpec) { s.issuer = tlv(tagSequence) }},
+		{"issuer", func(_ testing.TB, s *certSpec) { s.issuer = tlv(tagSequence) }},
 		{"validity_order", lasting("260102030405Z", "260102030404Z")},
-		{"subject", func(_ *testing.T, s *certSpec) {
+		{"subject", func(_ testing.TB, s *certSpec) {
 			s.subject = tlv(tagSequence, rdn(attr("\x55\x04\x0a", 0x0c, "Org")), rdn(attr(oidCommonName, 0x0c, "node1.example.com")))
 		}},
 		{"key_usage", setExtension(oidKeyUsage, 0, []byte{3, 2, 7, 0x80})},
 		{"subject_key_id", without(oidSubjectKeyID)},
 		{"subject_key_id_method", setExtension(oidSubjectKeyID, 0, tlv(tagOctetString, []byte("issuer")))},
 		{"leaf_lifetime", lasting("260102030405Z", "260109030404Z")},
-		{"leaf_issuer", func(_ *testing.T, s *certSpec) { s.issuer = s.subject }},
+		{"leaf_issuer", func(_ testing.TB, s *certSpec) { s.issuer = s.subject }},
 		{"leaf_extensions", setExtension("\x55\x1d\x1f", 0, tlv(tagSequence))},
 		{"leaf_basic_constraints", setExtension(oidBasicConstraints, critical, []byte{0x30, 3, 1, 1, 0})},
 		{"leaf_key_usage", setExtension(oidKeyUsage, critical, []byte{3, 2, 5, 0xa0})},
@@ -223,11 +223,11 @@ func leafMutants() []mutant {
 func caMutants() []mutant {
 	return []mutant{
 		{"ca_lifetime", lasting("260102030405Z", "260102040404Z")},
-		{"ca_lifetime", func(_ *testing.T, s *certSpec) {
+		{"ca_lifetime", func(_ testing.TB, s *certSpec) {
 			s.validity = tlv(tagSequence, tlv(tagUTCTime, []byte("260102030405Z")), tlv(tagGeneralizedTime, []byte("20520102030405Z")))
 		}},
-		{"ca_issuer", func(_ *testing.T, s *certSpec) { s.issuer = commonName("root") }},
-		{"ca_name", func(_ *testing.T, s *certSpec) { s.serial = derInteger(301) }},
+		{"ca_issuer", func(_ testing.TB, s *certSpec) { s.issuer = commonName("root") }},
+		{"ca_name", func(_ testing.TB, s *certSpec) { s.serial = derInteger(301) }},
 		{"ca_extensions", setExtension(oidExtendedKeyUsage, 0, []byte(leafPurposes))},
 		{"ca_basic_constraints", setExtension(oidBasicConstraints, critical, tlv(tagSequence, tlv(tagBoolean, []byte{0xff}), derInteger(1)))},
 		{"ca_key_usage", setExtension(oidKeyUsage, critical, []byte{3, 2, 2, 0x84})},
@@ -240,7 +240,7 @@ func TestLint(t *testing.T) {
 	broken := make(map[string]bool)
 	for _, tc := range []struct {
 		what    string
-		make    func(*testing.T) *certSpec
+		make    func(testing.TB) *certSpec
 		mutants []mutant
 	}{
 		{"a node's", lintedLeaf, append(mutants(), leafMutants()...)},
