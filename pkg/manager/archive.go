@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"x509ctl/pkg/authority"
@@ -68,7 +69,7 @@ func archived() map[string]fs.FileMode {
 
 // readArchive reads a backup and puts its database at path. An archive is as
 // hostile as any file: each name may come once, is one of ours, and names a
-// regular file.
+// regular file without holes.
 func readArchive(r io.Reader, path string) ([]entry, error) {
 	allowed := archived()
 	var out []entry
@@ -85,6 +86,9 @@ func readArchive(r io.Reader, path string) ([]entry, error) {
 		mode, ok := allowed[h.Name]
 		if !ok || h.Typeflag != tar.TypeReg || complete {
 			return nil, fault.Errorf(fault.Malformed, "%.80q is not a file of a backup, or not in its place", h.Name)
+		}
+		if hasHoles(h) {
+			return nil, fault.Errorf(fault.Malformed, "%s of the backup is stored with holes, as x509ctl does not do", h.Name)
 		}
 		delete(allowed, h.Name)
 		if h.Name == databaseFile {
@@ -112,6 +116,18 @@ func readArchive(r io.Reader, path string) ([]entry, error) {
 		return nil, fault.New(fault.Malformed, "the backup holds no CA")
 	}
 	return out, nil
+}
+
+// hasHoles reports whether a file is stored sparse, as GNU tar does: what is read of it
+// is then of any size, however small the archive is. (The older form of it has a type
+// of its own.)
+func hasHoles(h *tar.Header) bool {
+	for record := range h.PAXRecords {
+		if strings.HasPrefix(record, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // extract copies the database to a new file, synced.
