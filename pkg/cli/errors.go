@@ -98,6 +98,8 @@ func hints(cmd *cobra.Command, err error) []string {
 			kind = "directory"
 		}
 		return []string{fmt.Sprintf("move it away, or name another %s with --%s", kind, file.flag)}
+	case errors.Is(err, durable.ErrDisturbed):
+		return []string{"run the command again, and leave the file called lock where it is"}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
 	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists && cmd.Flags().Changed("if-missing"):

@@ -222,6 +222,85 @@ func TestLock(t *testing.T) {
 	_ = second.Unlock()
 }
 
+// A lock file is deleted while one process holds it and another waits for it.
+func TestLockThatLostItsName(t *testing.T) {
+	d, path := open(t)
+	first, err := d.Lock(t.Context(), "lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan *Lock)
+	go func() {
+		l, err := d.Lock(t.Context(), "lock")
+		if err != nil {
+			t.Error(err)
+		}
+		got <- l
+	}()
+	time.Sleep(50 * time.Millisecond) // it waits for the first file
+	if err := os.Remove(filepath.Join(path, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	second, err := d.Lock(t.Context(), "lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-got:
+		t.Fatal("two have the lock")
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := second.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (<-got).Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who sweeps without the lock takes away what others are about to name.
+func TestDisturbed(t *testing.T) {
+	d, _ := open(t)
+	disturbed := 0
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := d.Sweep(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	for end := time.Now().Add(10 * time.Second); disturbed < 20 && time.Now().Before(end); {
+		_, err := d.Replace("replaced", 0o644, nil)
+		created := d.Create("created", 0o644, nil)
+		for _, err := range []error{err, created} {
+			if errors.Is(err, ErrDisturbed) {
+				disturbed++
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+		if err := d.Remove("created"); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if disturbed == 0 {
+		t.Error("nothing was disturbed")
+	}
+}
+
 func TestLockExcludes(t *testing.T) {
 	d, _ := open(t)
 	var held, n int

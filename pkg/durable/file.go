@@ -134,9 +134,9 @@ func (d *Dir) Create(name string, mode fs.FileMode, data []byte) error {
 		return err
 	}
 	if err := unix.Linkat(d.fd(), temp, d.fd(), name, 0); err != nil {
-		return errors.Join(d.failed("naming", name, err), d.unlink(temp))
+		return d.withdraw(temp, d.failed("naming", name, err), err)
 	}
-	if err := d.unlink(temp); err != nil {
+	if err := d.unlink(temp); err != nil && fault.KindOf(err) != fault.NotFound {
 		return err
 	}
 	return d.sync()
@@ -153,9 +153,24 @@ func (d *Dir) Replace(name string, mode fs.FileMode, data []byte) (Stat, error) 
 		return Stat{}, err
 	}
 	if err := unix.Renameat(d.fd(), temp, d.fd(), name); err != nil {
-		return Stat{}, errors.Join(d.failed("replacing", name, err), d.unlink(temp))
+		return Stat{}, d.withdraw(temp, d.failed("replacing", name, err), err)
 	}
 	return st, d.sync()
+}
+
+// ErrDisturbed means that a temporary file vanished before it got its name. Somebody
+// swept the directory at the same time, as nobody does while the lock file is in its
+// place; or removed the directory. Nothing was changed.
+var ErrDisturbed = fault.New(fault.Unavailable, "another process works in the directory as if it were locked by nobody")
+
+// withdraw removes the temporary file that could not get its name, because of what a
+// system call returned, and returns failure, or [ErrDisturbed] when it is gone.
+func (d *Dir) withdraw(temp string, failure, returned error) error {
+	err := d.unlink(temp)
+	if errors.Is(returned, unix.ENOENT) && fault.KindOf(err) == fault.NotFound {
+		return fmt.Errorf("writing a file in %s: %w", d.path, ErrDisturbed)
+	}
+	return errors.Join(failure, err)
 }
 
 // writeTemp makes a temporary file in d with data, synced.

@@ -21,37 +21,78 @@ type Lock struct{ f *os.File }
 var ErrLocked = fault.New(fault.Unavailable, "another process holds the lock")
 
 // Lock locks the file name in d, made when it isn't there, and waits for it until
-// ctx ends: then the error is [ErrLocked], or ctx's own when it was cancelled.
+// ctx ends: then the error is [ErrLocked], or ctx's own when it was cancelled. A file
+// that lost its name while it was waited for locks nobody out any more: the one that
+// has the name by then is locked instead.
 func (d *Dir) Lock(ctx context.Context, name string) (*Lock, error) {
-	f, err := d.open(name, unix.O_RDWR|unix.O_CREAT, 0o644)
-	if err != nil {
+	for {
+		l, err := d.lock(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		is, err := d.isStill(l.f, name)
+		if is && err == nil {
+			return l, nil
+		}
+		if err := errors.Join(err, l.Unlock()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (d *Dir) lock(ctx context.Context, name string) (*Lock, error) {
+	f, free, err := d.try(name)
+	switch {
+	case err != nil:
 		return nil, err
+	case free:
+		return &Lock{f}, nil
 	}
-	path := filepath.Join(d.path, name)
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return wait(ctx, f, path)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
-	}
-	return &Lock{f}, nil
+	return wait(ctx, f, filepath.Join(d.path, name))
 }
 
 // TryLock is [Dir.Lock] without waiting: the Lock is nil when others hold it.
 func (d *Dir) TryLock(name string) (*Lock, error) {
-	f, err := d.open(name, unix.O_RDWR|unix.O_CREAT, 0o644)
-	if err != nil {
+	f, free, err := d.try(name)
+	switch {
+	case err != nil:
 		return nil, err
+	case free:
+		return &Lock{f}, nil
+	}
+	return nil, f.Close()
+}
+
+// try opens the file name, made when it isn't there, and locks it if it is free.
+func (d *Dir) try(name string) (f *os.File, free bool, err error) {
+	f, err = d.open(name, unix.O_RDWR|unix.O_CREAT, 0o644)
+	if err != nil {
+		return nil, false, err
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, f.Close()
+		return f, false, nil
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
+		return nil, false, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
 	}
-	return &Lock{f}, nil
+	return f, true, nil
+}
+
+// isStill reports whether the open file f is the one called name in d.
+func (d *Dir) isStill(f *os.File, name string) (bool, error) {
+	var open, named unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &open); err != nil {
+		return false, d.failed("examining", name, err)
+	}
+	err := unix.Fstatat(d.fd(), name, &named, unix.AT_SYMLINK_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, d.failed("examining", name, err)
+	}
+	return open.Dev == named.Dev && open.Ino == named.Ino, nil
 }
 
 // wait waits in the kernel's queue, which is fair, rather than asking again and
