@@ -198,7 +198,7 @@ func mintedForShape() []mintCase {
 				Algorithm pkix.AlgorithmIdentifier
 				Key       asn1.BitString
 			}{pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 3, 4}}, asn1.BitString{Bytes: []byte{1}, BitLength: 8}})}
-		}), reason: trust.WeakKey, text: "of a kind that is not known"},
+		}), reason: trust.WeakKey, text: `the key of "CN=node1.example.com" is of a kind that is not known`},
 	}
 }
 
@@ -220,7 +220,7 @@ func mintedForNames() []mintCase {
 			}
 		}), args: name, unknown: true, text: "malformed"},
 		{name: "another address", args: want("--ip", "192.0.2.2"), reason: trust.WrongName},
-		{name: "the address as a DNS name", edit: sanOf("192.0.2.1"), args: want("--ip", "192.0.2.1"), reason: trust.WrongName},
+		{name: "the address as a DNS name", edit: sanOf("192.0.2.1"), args: want("--ip", "192.0.2.1"), reason: trust.WrongName, text: `it is for the DNS name "192.0.2.1"`},
 		{name: "the address in IPv6", edit: tmpl(func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.ParseIP("2001:db8::1")} }), args: want("--ip", "192.0.2.1"), reason: trust.WrongName},
 		{name: "a mail address", edit: tmpl(func(c *x509.Certificate) { c.EmailAddresses = []string{"a@example.com"} }), args: want("--email", "b@example.com"), reason: trust.WrongName},
 		{name: "another number", args: want("--serial", "1001"), reason: trust.WrongPin, text: "which has the number 1001"},
@@ -240,7 +240,7 @@ func mintedForSignature() []mintCase {
 	return []mintCase{
 		{name: "SHA-1", edit: algorithm(ecdsaSHA1), reason: trust.BadSignature, text: "ECDSA-SHA1, which is not accepted"},
 		{name: "SHA-384", edit: algorithm(ecdsaSHA384)},
-		{name: "an unknown algorithm", edit: algorithm(asn1.ObjectIdentifier{1, 2, 3, 4}), reason: trust.BadSignature, text: "not accepted"},
+		{name: "an unknown algorithm", edit: algorithm(asn1.ObjectIdentifier{1, 2, 3, 4}), reason: trust.BadSignature, text: "is by an unknown algorithm, which is not accepted"},
 		{name: "another algorithm outside", edit: after(outer), unknown: true, text: "don't match"},
 		{name: "the signature changed", edit: after(func(b []byte) []byte { b[len(b)-1] ^= 1; return b }), reason: trust.BadSignature, text: "it was changed or forged"},
 		{name: "the name changed", edit: after(func(b []byte) []byte {
@@ -262,7 +262,7 @@ func mintedForSignature() []mintCase {
 		}, reason: trust.BadSignature},
 		{name: "the issuer's name in another encoding", edit: raw(func(t *tbs) {
 			t.Issuer.FullBytes = bytes.Replace(t.Issuer.FullBytes, []byte{0x0c}, []byte{0x13}, 1)
-		}), reason: trust.WrongIssuer},
+		}), reason: trust.WrongIssuer, text: "a name that is encoded otherwise than this authority's CA's"},
 		{name: "under a third party, by the own CA", dir: "third", edit: by(func(m *mint) mintCA { return m.third })},
 		{name: "by the third party's root", dir: "third", edit: by(func(m *mint) mintCA { return m.root }), reason: trust.WrongIssuer, text: "stands above this authority's CA and doesn't sign for it"},
 		{name: "by the intermediate above", dir: "third", edit: by(func(m *mint) mintCA { return m.between }), reason: trust.WrongIssuer, text: "stands above"},
@@ -312,7 +312,7 @@ func mintedForInventory() []mintCase {
 	}
 	return []mintCase{
 		{name: "in no record, which is not asked"},
-		{name: "in no record", args: recorded, reason: trust.NotRecorded, text: "in no record"},
+		{name: "in no record", args: recorded, reason: trust.NotRecorded, text: "certificate 1000 is signed with the CA's key and in no record"},
 		{name: "another one has its number", args: recorded, edit: number(big.NewInt(7)), reason: trust.NotRecorded, text: `has issued another one of this number, for "node1.example.com"`},
 		{name: "recorded", args: recorded, edit: func(m *mint, c *minting) { c.by = m.holder; c.after = real(c) }},
 		{name: "in no record, and not valid either", args: recorded, edit: lives(169 * 3600), reason: trust.BadLifetime},

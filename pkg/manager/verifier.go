@@ -59,15 +59,15 @@ func (m *Manager) Verifier(_ context.Context, id AuthorityID) (Verifier, error) 
 // before. The error is a *trust.VerifyError with [trust.NotRecorded], or
 // svc.Certificate's.
 func CheckRecorded(ctx context.Context, svc Service, id AuthorityID, leaf *x509.Certificate) error {
-	n := serial.Number(0)
-	if leaf.SerialNumber.IsInt64() {
-		n = serial.Number(leaf.SerialNumber.Int64())
+	if !leaf.SerialNumber.IsInt64() {
+		return &trust.VerifyError{Reason: trust.NotRecorded, Text: "the certificate has a number that x509ctl doesn't give"}
 	}
+	n := serial.Number(leaf.SerialNumber.Int64())
 	c, err := svc.Certificate(ctx, id, n)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
 		return &trust.VerifyError{Reason: trust.NotRecorded, Text: fmt.Sprintf(
-			"certificate %.40v is signed with the CA's key and in no record: x509ctl didn't issue it, or has forgotten it since it expired", leaf.SerialNumber)}
+			"certificate %v is signed with the CA's key and in no record: x509ctl didn't issue it, or has forgotten it since it expired", n)}
 	case err != nil:
 		return err
 	case c.Fingerprint != sha256.Sum256(leaf.Raw):

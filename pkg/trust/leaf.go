@@ -149,18 +149,21 @@ func foldASCII(s string) string {
 // names lists what leaf is for, up to a handful.
 func names(leaf *x509.Certificate) string {
 	const most = 5
-	all := slices.Clone(leaf.DNSNames)
-	for _, ip := range leaf.IPAddresses {
-		all = append(all, ip.String())
+	var shown []string
+	for _, name := range leaf.DNSNames[:min(len(leaf.DNSNames), most)] {
+		if _, err := netip.ParseAddr(name); err == nil {
+			shown = append(shown, "the DNS name "+quoted(name)) // which is no address
+		} else {
+			shown = append(shown, quoted(name))
+		}
 	}
-	shown := make([]string, 0, most)
-	for _, name := range all[:min(len(all), most)] {
-		shown = append(shown, quoted(name))
+	for _, ip := range leaf.IPAddresses[:min(len(leaf.IPAddresses), most-len(shown))] {
+		shown = append(shown, quoted(ip.String()))
 	}
-	switch {
-	case len(all) == 0:
+	switch all := len(leaf.DNSNames) + len(leaf.IPAddresses); {
+	case all == 0:
 		return "no name at all (a common name doesn't count)"
-	case len(all) > most:
+	case all > most:
 		shown = append(shown, "and others")
 	}
 	return strings.Join(shown, ", ")

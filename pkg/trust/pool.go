@@ -109,5 +109,8 @@ func checkKey(cert *x509.Certificate) error {
 		}
 		return nil
 	}
-	return refuse(WeakKey, "the key of %s is of a kind that is not known (%v)", subject(cert), cert.PublicKeyAlgorithm)
+	if cert.PublicKeyAlgorithm != x509.UnknownPublicKeyAlgorithm {
+		return refuse(WeakKey, "the key of %s is of a kind that is not accepted (%v)", subject(cert), cert.PublicKeyAlgorithm)
+	}
+	return refuse(WeakKey, "the key of %s is of a kind that is not known", subject(cert))
 }

@@ -139,7 +139,7 @@ func (s *search) checkSignature(l link) error {
 func verifySignature(l link) error {
 	switch child, parent := l.child, l.parent; {
 	case !slices.Contains(strong, child.SignatureAlgorithm):
-		return refuse(BadSignature, "the signature of %s is by %v, which is not accepted", describe(child), child.SignatureAlgorithm)
+		return refuse(BadSignature, "the signature of %s is by %s, which is not accepted", describe(child), algorithm(child))
 	case parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature) == nil:
 		return nil
 	case !keyIDsAgree(child, parent):

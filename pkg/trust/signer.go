@@ -20,13 +20,16 @@ func (b *Bundle) signers(leaf *x509.Certificate) ([]*authority, error) {
 	named := b.byName[string(leaf.RawIssuer)]
 	own := slices.DeleteFunc(slices.Clone(named), func(a *authority) bool { return !a.own })
 	switch {
+	case len(named) == 0 && b.hasNameOf(leaf):
+		return nil, refuse(WrongIssuer, "%s was issued by %s, a name that is encoded otherwise than this authority's CA's",
+			label(leaf), quoted(leaf.Issuer.String()))
 	case len(named) == 0:
 		return nil, refuse(WrongIssuer, "%s was issued by %s, which is none of this authority's CAs", label(leaf), quoted(leaf.Issuer.String()))
 	case len(own) == 0:
 		return nil, refuse(WrongIssuer, "%s was issued by %s, which stands above this authority's CA and doesn't sign for it",
 			label(leaf), quoted(leaf.Issuer.String()))
 	case !slices.Contains(strong, leaf.SignatureAlgorithm):
-		return nil, refuse(BadSignature, "the signature of %s is by %v, which is not accepted", label(leaf), leaf.SignatureAlgorithm)
+		return nil, refuse(BadSignature, "the signature of %s is by %s, which is not accepted", label(leaf), algorithm(leaf))
 	}
 	// The key identifier is a hint: it says which key to try first.
 	slices.SortStableFunc(own, func(x, y *authority) int {
@@ -46,6 +49,21 @@ func (b *Bundle) signers(leaf *x509.Certificate) ([]*authority, error) {
 	}
 	return nil, refuse(BadSignature, "the signature of %s is not by the key of %s, its issuer by name: it was changed or forged",
 		label(leaf), subject(own[0].cert))
+}
+
+// hasNameOf reports whether an own CA has a name that looks like that of leaf's issuer
+// and is another, since names are compared octet by octet.
+func (b *Bundle) hasNameOf(leaf *x509.Certificate) bool {
+	issuer := leaf.Issuer.String()
+	return slices.ContainsFunc(b.cas, func(a *authority) bool { return a.own && a.cert.Subject.String() == issuer })
+}
+
+// algorithm names the algorithm of a signature.
+func algorithm(cert *x509.Certificate) string {
+	if cert.SignatureAlgorithm == x509.UnknownSignatureAlgorithm {
+		return "an unknown algorithm"
+	}
+	return cert.SignatureAlgorithm.String()
 }
 
 // hint orders candidates: 0 when the key identifiers allow that parent signed.
