@@ -45,7 +45,7 @@ func newDirectory(t *testing.T) (*Locked, string) {
 }
 
 // mint makes a self-signed CA certificate and its key.
-func mint(t *testing.T, number int64) (*x509.Certificate, *ecdsa.PrivateKey) {
+func mint(t testing.TB, number int64) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -50,6 +50,10 @@ func TestHostileKeys(t *testing.T) {
 
 // FuzzDecodeKey looks for input that ends the process.
 func FuzzDecodeKey(f *testing.F) {
+	samples, _ := inspectSamples(f)
+	for _, s := range samples {
+		f.Add(s.data)
+	}
 	f.Add([]byte(absurdKey))
 	f.Add([]byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"))
 	f.Fuzz(func(_ *testing.T, data []byte) {
