@@ -3,12 +3,15 @@ package main_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,11 +59,67 @@ func TestRequests(t *testing.T) {
 	}
 	for i, tc := range accepted {
 		t.Run(tc.name, func(t *testing.T) {
-			cert := c.judge(t, tc, filepath.Join(dir, fmt.Sprint("good", i, ".csr")))
-			if n := strings.Count(cert, "BEGIN CERTIFICATE"); n != 1 {
-				t.Errorf("%d certificates", n)
-			}
+			text := c.judge(t, tc, filepath.Join(dir, fmt.Sprint("good", i, ".csr")))
+			checkGranted(t, []byte(text))
 		})
+	}
+}
+
+// checkGranted wants one certificate in PEM that has what node1 may have, whatever was
+// asked for.
+func checkGranted(t *testing.T, text []byte) {
+	t.Helper()
+	block, rest := pem.Decode(text)
+	if block == nil || len(rest) > 0 {
+		t.Fatalf("no certificate, or more than one: %.300q", text)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	extra := x509.KeyUsage(0)
+	if cert.PublicKeyAlgorithm == x509.RSA {
+		extra = x509.KeyUsageKeyEncipherment
+	}
+	if cert.Subject.String() != "CN="+node1 || cert.DNSNames[0] != node1 || len(cert.DNSNames) != 1 || len(cert.IPAddresses) > 1 ||
+		cert.IsCA || cert.KeyUsage != x509.KeyUsageDigitalSignature|extra || len(cert.ExtKeyUsage) != 2 || len(cert.Extensions) != 6 ||
+		cert.SignatureAlgorithm != x509.ECDSAWithSHA256 {
+		t.Errorf("granted %+v", cert)
+	}
+}
+
+// TestRequestsTogether gives all of them at once, from a directory: the bad ones keep
+// nobody from a certificate.
+func TestRequestsTogether(t *testing.T) {
+	c := newCluster(t)
+	in, out := t.TempDir(), t.TempDir()
+	var good []string
+	for i, tc := range slices.Concat(keyCases(t), structureCases(t), nameCases(t), wishCases(t), formCases(t)) {
+		name := fmt.Sprintf("%03d", i)
+		tc.make(t, filepath.Join(in, name+".csr"))
+		if tc.status == 0 {
+			good = append(good, name+".pem")
+		}
+	}
+	r, spent := c.watched(t, "cert", "sign-csr", in, "--out-dir", out, "-o", "json")
+	if r.status != 5 || spent.memory > requestMemory {
+		t.Errorf("exit status %d, %d MiB: %.500s", r.status, spent.memory>>20, r.stderr)
+	}
+	entries, err := os.ReadDir(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for _, e := range entries {
+		made = append(made, e.Name())
+		text, err := os.ReadFile(filepath.Join(out, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkGranted(t, text)
+	}
+	if !slices.Equal(made, good) {
+		t.Errorf("certificates %v, want %v", made, good)
 	}
 }
 
