@@ -19,6 +19,7 @@ import (
 
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/pkcs12"
+	"x509ctl/pkg/trust"
 )
 
 // A sample is a thing of each kind that inspect knows.
@@ -156,6 +157,22 @@ func toAny(list []map[string]any) []any {
 		out[i] = list[i]
 	}
 	return out
+}
+
+// TestInspectMinSerial reads the extension of x509ctl's own lists.
+func TestInspectMinSerial(t *testing.T) {
+	for _, tc := range []struct {
+		value []byte
+		want  string
+	}{{nil, ""}, {[]byte{2, 1, 42}, "42"}, {[]byte{4, 1, 42}, "damaged"}, {[]byte{2, 1, 42, 0}, "damaged"}} {
+		c := &x509.RevocationList{Extensions: []pkix.Extension{{Id: []int{2, 5, 29, 20}, Value: []byte{2, 1, 1}}}}
+		if tc.value != nil {
+			c.Extensions = append(c.Extensions, pkix.Extension{Id: trust.MinSerialExtension, Value: tc.value})
+		}
+		if got := minSerialOf(c); got != tc.want {
+			t.Errorf("%x: %q, want %q", tc.value, got, tc.want)
+		}
+	}
 }
 
 // TestExtensionsText reads names that crypto/x509 refuses.

@@ -3,12 +3,15 @@ package cli
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"x509ctl/pkg/profile"
+	"x509ctl/pkg/trust"
 )
 
 // inspectReqView is a certificate signing request as "inspect" prints it.
@@ -62,7 +65,8 @@ func (*inspector) request(v *inspectView, der []byte) error {
 // inspectCRLView is a revocation list as "inspect" prints it.
 type inspectCRLView struct {
 	Issuer         string    `json:"issuer"`
-	Number         string    `json:"number"` // decimal; empty: none
+	Number         string    `json:"number"`     // decimal; empty: none
+	MinSerial      string    `json:"min_serial"` // the smallest number accepted, as x509ctl's lists say it; empty: none
 	ThisUpdate     timestamp `json:"this_update"`
 	NextUpdate     timestamp `json:"next_update"`
 	State          string    `json:"state"` // "valid", "expired" or "not yet valid"
@@ -87,7 +91,10 @@ func (in *inspector) crl(v *inspectView, der []byte) error {
 		SHA256: hex.EncodeToString(sum[:]),
 	}
 	_, view.Extensions = extensionsText(c.Extensions)
-	view.Extensions = slices.DeleteFunc(view.Extensions, func(s string) bool { return s == "cRLNumber" })
+	view.Extensions = slices.DeleteFunc(view.Extensions, func(s string) bool {
+		return s == "cRLNumber" || s == trust.MinSerialExtension.String()
+	})
+	view.MinSerial = minSerialOf(c)
 	if c.Number != nil {
 		view.Number = c.Number.String()
 	} else {
@@ -110,6 +117,21 @@ func (in *inspector) crl(v *inspectView, der []byte) error {
 	}
 	v.warnSignature(c.SignatureAlgorithm)
 	return nil
+}
+
+// minSerialOf returns what is in the extension of x509ctl's lists, or "".
+func minSerialOf(c *x509.RevocationList) string {
+	for _, e := range c.Extensions {
+		var n int64
+		if !e.Id.Equal(trust.MinSerialExtension) {
+			continue
+		}
+		if rest, err := asn1.Unmarshal(e.Value, &n); err != nil || len(rest) > 0 {
+			return "damaged"
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	return ""
 }
 
 // reasonWords counts the reasons of RFC 5280, section 5.3.1.
