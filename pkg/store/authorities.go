@@ -20,12 +20,13 @@ type Authority struct {
 	Name       string   // the cluster's name
 	Active     [32]byte // SHA-256 of the active CA certificate; zero: none yet
 	Counter    serial.Row
-	Generation int64 // changes with every node added or removed
+	Generation int64 // changes with every node added or removed, and every key blocked
+	CRLNumber  int64 // of the latest revocation list; 0: none yet
 	Created    time.Time
 }
 
 const selectAuthority = `
-SELECT name, active, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, created
+SELECT name, active, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, created
   FROM authorities
  WHERE id = ?`
 
@@ -38,7 +39,7 @@ func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
 	c := &a.Counter
 	err := tx.row(selectAuthority+tx.session.forUpdate(), []any{string(id)},
 		&a.Name, (*sum)(&a.Active), &c.Reserved, &c.Floor, &c.Last,
-		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, second{&a.Created})
+		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, &a.CRLNumber, second{&a.Created})
 	if errors.Is(err, errNoRow) {
 		return Authority{}, fault.Errorf(fault.NotFound, "no authority %q", string(id))
 	}
@@ -47,13 +48,13 @@ func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
 }
 
 const putAuthority = `
-INSERT INTO authorities (id, name, active, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, created)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO authorities (id, name, active, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, created)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
        name = excluded.name, active = excluded.active, reserved = excluded.reserved, floor = excluded.floor,
        last = excluded.last, file_machine = excluded.file_machine, file_inode = excluded.file_inode,
        file_birth = excluded.file_birth, timeline = excluded.timeline, generation = excluded.generation,
-       created = excluded.created`
+       crl_number = excluded.crl_number, created = excluded.created`
 
 // PutAuthority inserts a, or replaces the whole row of that id.
 func (tx *Tx) PutAuthority(a Authority) error {
@@ -63,7 +64,7 @@ func (tx *Tx) PutAuthority(a Authority) error {
 	active, c := sum(a.Active), a.Counter
 	_, err := tx.exec(putAuthority, string(a.ID), a.Name, active.bytes(),
 		int64(c.Reserved), int64(c.Floor), int64(c.Last), c.File.Machine, int64(c.File.Inode), c.File.Birth,
-		int64(c.Timeline), a.Generation, a.Created.Unix())
+		int64(c.Timeline), a.Generation, a.CRLNumber, a.Created.Unix())
 	return err
 }
 
@@ -79,7 +80,7 @@ UPDATE authorities
 	return orNoAuthority(id, n, err)
 }
 
-// newGeneration notes that the nodes of an authority have changed, and keeps
+// newGeneration notes that the nodes or blocked keys of an authority have changed, and keeps
 // others from changing them until the transaction ends.
 func (tx *Tx) newGeneration(id AuthorityID) error {
 	n, err := tx.exec(`UPDATE authorities SET generation = generation + 1 WHERE id = ?`, string(id))

@@ -19,7 +19,7 @@ type Certificate struct {
 	Authority   AuthorityID
 	Serial      serial.Number
 	Kind        string   // KindCA, "node"
-	State       string   // "issued"
+	State       string   // "issued", "revoked"
 	CA          [32]byte // SHA-256 of the issuing CA certificate
 	CommonName  string
 	Holder      string   // the node's name, or the cluster's; empty for none
@@ -250,6 +250,12 @@ func (tx *Tx) PruneCertificates(id AuthorityID, expiredBefore time.Time, limit i
 		if err != nil {
 			return 0, err
 		}
+		if expired[i].State == stateRevoked {
+			_, err := tx.exec(`DELETE FROM revocations WHERE authority = ? AND serial = ?`, string(id), n)
+			if err != nil {
+				return 0, err
+			}
+		}
 		for _, by := range appendFoundBy(nil, &expired[i]) {
 			_, err := tx.exec(`DELETE FROM certificate_names WHERE authority = ? AND name = ? AND serial = ?`, string(id), by.name, n)
 			if err != nil {
@@ -264,7 +270,7 @@ func (tx *Tx) PruneCertificates(id AuthorityID, expiredBefore time.Time, limit i
 // found by.
 func (tx *Tx) expired(id AuthorityID, before time.Time, limit int) (all []Certificate, err error) {
 	err = tx.rows(`
-SELECT serial, common_name, holder, names
+SELECT serial, state, common_name, holder, names
   FROM certificates
  WHERE authority = ? AND not_after < ? AND kind <> 'ca'
  ORDER BY not_after, serial
@@ -272,7 +278,7 @@ SELECT serial, common_name, holder, names
 		[]any{string(id), before.Unix(), limit}, func(r *sql.Rows) error {
 			var c Certificate
 			var names string
-			err := r.Scan(&c.Serial, &c.CommonName, &c.Holder, &names)
+			err := r.Scan(&c.Serial, &c.State, &c.CommonName, &c.Holder, &names)
 			c.Names = unlines(names)
 			all = append(all, c)
 			return err

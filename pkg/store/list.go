@@ -19,6 +19,7 @@ const (
 	Live       Status = "live"
 	Expired    Status = "expired"
 	BelowFloor Status = "below floor" // and not expired
+	Revoked    Status = "revoked"     // by itself, neither expired nor below the floor
 )
 
 // A CertificateFilter selects certificates of one authority. Every field that is
@@ -167,6 +168,11 @@ func (f *CertificateFilter) status(q *where, serial string) {
 	case Live:
 		q.and(`not_after >= ?`, at)
 		q.and(`(`+serial+` >= ? OR kind = 'ca')`, floor)
+		q.and(`serial NOT IN (SELECT serial FROM revocations WHERE authority = ?)`, string(f.Authority))
+	case Revoked:
+		q.and(`not_after >= ?`, at)
+		q.and(serial+` >= ?`, floor)
+		q.and(`serial IN (SELECT serial FROM revocations WHERE authority = ?)`, string(f.Authority))
 	case Expired:
 		q.and(`not_after < ?`, at)
 	case BelowFloor:
@@ -190,7 +196,7 @@ func (f *CertificateFilter) found(q *where) {
 
 // Counts are the numbers of an authority's certificates by [Status], those of its
 // CAs left out.
-type Counts struct{ Live, Expired, BelowFloor, Total int64 }
+type Counts struct{ Live, Expired, BelowFloor, Revoked, Total int64 }
 
 // CountCertificates counts an authority's certificates, but for its CAs'.
 func (tx *Tx) CountCertificates(id AuthorityID, now time.Time, floor serial.Floor) (n Counts, err error) {
@@ -201,6 +207,11 @@ SELECT count(*),
   FROM certificates
  WHERE authority = ? AND kind <> 'ca'`,
 		[]any{now.Unix(), now.Unix(), int64(floor), string(id)}, &n.Total, &n.Expired, &n.BelowFloor)
-	n.Live = n.Total - n.Expired - n.BelowFloor
+	if err != nil {
+		return n, err
+	}
+	err = tx.row(`SELECT count(*) FROM revocations WHERE authority = ? AND not_after >= ? AND serial >= ?`,
+		[]any{string(id), now.Unix(), int64(floor)}, &n.Revoked)
+	n.Live = n.Total - n.Expired - n.BelowFloor - n.Revoked
 	return n, err
 }

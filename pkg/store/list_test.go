@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 	"x509ctl/pkg/store/storetest"
@@ -44,6 +45,30 @@ func population() (all []store.Certificate) {
 	return all
 }
 
+// populate records the population, and revokes some of it.
+func populate(t *testing.T, s *storetest.Store) []store.Certificate {
+	t.Helper()
+	all := population()
+	write(t, s, func(tx *store.Tx) error {
+		if err := tx.InsertCertificates(all); err != nil {
+			return err
+		}
+		for i := range all {
+			c := &all[i]
+			if c.Kind == store.KindCA || c.Serial%7 != 3 {
+				continue
+			}
+			c.State = "revoked"
+			r := store.Revocation{Authority: c.Authority, Serial: c.Serial, Reason: profile.Superseded, Since: epoch.Add(time.Duration(i) * time.Second)}
+			if err := tx.Revoke(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return all
+}
+
 // matches is what [store.CertificateFilter] promises, in so many words.
 func matches(f store.CertificateFilter, c store.Certificate) bool {
 	name := f.Name == ""
@@ -56,6 +81,8 @@ func matches(f store.CertificateFilter, c store.Certificate) bool {
 		status = store.Expired
 	case c.Serial < serial.Number(f.Floor) && c.Kind != store.KindCA:
 		status = store.BelowFloor
+	case c.State == "revoked":
+		status = store.Revoked
 	}
 	return c.Authority == f.Authority && name &&
 		(f.Status == "" || f.Status == status) &&
@@ -67,7 +94,7 @@ func matches(f store.CertificateFilter, c store.Certificate) bool {
 }
 
 func filters() (all []store.CertificateFilter) {
-	for _, status := range []store.Status{"", store.Live, store.Expired, store.BelowFloor, "nonsense"} {
+	for _, status := range []store.Status{"", store.Live, store.Expired, store.BelowFloor, store.Revoked, "nonsense"} {
 		for _, f := range []store.CertificateFilter{
 			{},
 			{After: 100},
@@ -95,8 +122,7 @@ func filters() (all []store.CertificateFilter) {
 
 func TestCertificates(t *testing.T) {
 	each(t, func(t *testing.T, s *storetest.Store) {
-		all := population()
-		write(t, s, func(tx *store.Tx) error { return tx.InsertCertificates(all) })
+		all := populate(t, s)
 		for _, f := range filters() {
 			var want []store.Certificate
 			for _, c := range all {
@@ -181,12 +207,11 @@ func TestCountCertificates(t *testing.T) {
 			return n
 		}
 		wantEqual(t, "an empty inventory", count(store.Cluster, epoch, 0), store.Counts{})
-		all := population()
-		write(t, s, func(tx *store.Tx) error { return tx.InsertCertificates(all) })
+		all := populate(t, s)
 		for _, at := range []time.Time{{}, epoch, epoch.Add(250 * time.Hour), epoch.Add(1e6 * time.Hour)} {
 			for _, floor := range []serial.Floor{0, 1, 2, 300, serial.Floor(serial.Max)} {
 				var want store.Counts
-				for status, n := range map[store.Status]*int64{"": &want.Total, store.Live: &want.Live, store.Expired: &want.Expired, store.BelowFloor: &want.BelowFloor} {
+				for status, n := range map[store.Status]*int64{"": &want.Total, store.Live: &want.Live, store.Expired: &want.Expired, store.BelowFloor: &want.BelowFloor, store.Revoked: &want.Revoked} {
 					for _, c := range all {
 						if matches(store.CertificateFilter{Authority: store.Cluster, Status: status, At: at, Floor: floor}, c) && c.Kind != "ca" {
 							*n++

@@ -10,7 +10,7 @@ import (
 )
 
 // schemaVersion is the number of the latest migration.
-const schemaVersion = 6
+const schemaVersion = 7
 
 // The history of the schema: the same versions in both dialects.
 //

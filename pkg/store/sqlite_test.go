@@ -133,7 +133,7 @@ func TestDamagedSQLite(t *testing.T) {
 	must(t, err)
 	st, err := f.Stat()
 	must(t, err)
-	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(st.Size()-60_000)), 60_000)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(st.Size()-80_000)), 80_000)
 	must(t, err)
 	must(t, f.Close())
 	s = b.Open(t, store.Options{})

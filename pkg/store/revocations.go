@@ -1,0 +1,171 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"time"
+
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+)
+
+// stateRevoked is the State of a certificate that was revoked by itself.
+const stateRevoked = "revoked"
+
+// A Revocation is the end of one certificate. Times have whole seconds.
+type Revocation struct {
+	Authority AuthorityID
+	Serial    serial.Number
+	Reason    profile.Reason
+	Since     time.Time
+}
+
+// Revoke records r, for a certificate that is recorded, and changes its State to
+// "revoked".
+// Errors: [fault.NotFound]; [fault.Exists] for one that is revoked already.
+func (tx *Tx) Revoke(r Revocation) error {
+	n, err := tx.exec(`
+INSERT INTO revocations (authority, serial, reason, since, not_after)
+SELECT authority, serial, ?, ?, not_after
+  FROM certificates
+ WHERE authority = ? AND serial = ?`,
+		string(r.Reason), r.Since.Unix(), string(r.Authority), int64(r.Serial))
+	if err == nil && n == 0 {
+		err = fault.Errorf(fault.NotFound, "no certificate with the serial number %v", r.Serial)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`UPDATE certificates SET state = '`+stateRevoked+`' WHERE authority = ? AND serial = ?`, string(r.Authority), int64(r.Serial))
+	return err
+}
+
+// Revocation returns the revocation of the certificate with that serial number.
+// Errors: [fault.NotFound].
+func (tx *Tx) Revocation(id AuthorityID, n serial.Number) (Revocation, error) {
+	r := Revocation{Authority: id, Serial: n}
+	err := tx.row(`SELECT reason, since FROM revocations WHERE authority = ? AND serial = ?`,
+		[]any{string(id), int64(n)}, &r.Reason, second{&r.Since})
+	if errors.Is(err, errNoRow) {
+		err = fault.Errorf(fault.NotFound, "certificate %v is not revoked by itself", n)
+	}
+	return r, err
+}
+
+// RevokedCertificates calls yield for each certificate, but those of CAs, that has not
+// expired before a time and is revoked: first those that are revoked by themselves, by
+// their serial numbers, then the others below the floor, in no order, without a reason
+// and with the zero time. yield must not use tx.
+func (tx *Tx) RevokedCertificates(id AuthorityID, notBefore time.Time, floor serial.Floor, yield func(serial.Number, time.Time, profile.Reason) error) error {
+	seen := 0
+	next := func(n serial.Number, since time.Time, reason profile.Reason) error {
+		if seen++; seen%1024 == 0 && tx.ctx.Err() != nil {
+			return tx.ctx.Err()
+		}
+		return yield(n, since, reason)
+	}
+	err := tx.rows(`
+SELECT serial, since, reason
+  FROM revocations
+ WHERE authority = ? AND not_after >= ?
+ ORDER BY serial`,
+		[]any{string(id), notBefore.Unix()}, func(r *sql.Rows) error {
+			var n serial.Number
+			var since time.Time
+			var reason profile.Reason
+			if err := r.Scan(&n, second{&since}, &reason); err != nil {
+				return err
+			}
+			return next(n, since, reason)
+		})
+	if err != nil {
+		return err
+	}
+	return tx.rows(`
+SELECT serial
+  FROM certificates
+ WHERE authority = ? AND not_after >= ? AND +serial < ? AND kind <> 'ca'
+   AND serial NOT IN (SELECT serial FROM revocations WHERE authority = ?)`,
+		[]any{string(id), notBefore.Unix(), int64(floor), string(id)}, func(r *sql.Rows) error {
+			var n int64
+			if err := r.Scan(&n); err != nil {
+				return err
+			}
+			return next(serial.Number(n), time.Time{}, "")
+		})
+}
+
+// SetCRLNumber notes the number of the latest revocation list.
+// Errors: [fault.NotFound].
+func (tx *Tx) SetCRLNumber(id AuthorityID, n int64) error {
+	changed, err := tx.exec(`UPDATE authorities SET crl_number = ? WHERE id = ?`, n, string(id))
+	return orNoAuthority(id, changed, err)
+}
+
+// A FloorRise says since when certificates below a floor are revoked.
+type FloorRise struct {
+	Floor serial.Floor
+	Since time.Time
+}
+
+// NoteFloor notes that floor is in force, since at unless that is known already, and
+// forgets rises before the time forget, but for the last. It returns what it knows then, the
+// lowest first.
+func (tx *Tx) NoteFloor(id AuthorityID, floor serial.Floor, at, forget time.Time) (rises []FloorRise, err error) {
+	_, err = tx.exec(`INSERT INTO floors (authority, floor, since) VALUES (?, ?, ?) ON CONFLICT (authority, floor) DO NOTHING`,
+		string(id), int64(floor), at.Unix())
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.exec(`DELETE FROM floors WHERE authority = ? AND floor < ? AND since < ?`, string(id), int64(floor), forget.Unix())
+	if err != nil {
+		return nil, err
+	}
+	err = tx.rows(`SELECT floor, since FROM floors WHERE authority = ? ORDER BY floor`, []any{string(id)}, func(r *sql.Rows) error {
+		var f FloorRise
+		err := r.Scan(&f.Floor, second{&f.Since})
+		rises = append(rises, f)
+		return err
+	})
+	return rises, err
+}
+
+// BlockKey blocks the key whose SubjectPublicKeyInfo has that SHA-256, for good; n is
+// the certificate that it was revoked with. It counts as a change of nodes: see
+// Authority.Generation. A key that is blocked already stays so.
+// Errors: [fault.NotFound], no such authority.
+func (tx *Tx) BlockKey(id AuthorityID, spkiHash [32]byte, n serial.Number, since time.Time) error {
+	_, err := tx.exec(`
+INSERT INTO blocked_keys (authority, spki_hash, serial, since) VALUES (?, ?, ?, ?)
+ON CONFLICT (authority, spki_hash) DO NOTHING`,
+		string(id), spkiHash[:], int64(n), since.Unix())
+	if err != nil {
+		return err
+	}
+	return tx.newGeneration(id)
+}
+
+// BlockedKey returns the number of the certificate that a key was revoked with, 0 for
+// a key that is not blocked.
+func (tx *Tx) BlockedKey(id AuthorityID, spkiHash [32]byte) (n serial.Number, err error) {
+	err = tx.row(`SELECT serial FROM blocked_keys WHERE authority = ? AND spki_hash = ?`, []any{string(id), spkiHash[:]}, &n)
+	if errors.Is(err, errNoRow) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// BlockedKeys returns all blocked keys of an authority, with what BlockedKey returns
+// for each.
+func (tx *Tx) BlockedKeys(id AuthorityID) (map[[32]byte]serial.Number, error) {
+	all := map[[32]byte]serial.Number{}
+	err := tx.rows(`SELECT spki_hash, serial FROM blocked_keys WHERE authority = ?`, []any{string(id)}, func(r *sql.Rows) error {
+		var key sum
+		var n serial.Number
+		err := r.Scan(&key, &n)
+		all[key] = n
+		return err
+	})
+	return all, err
+}

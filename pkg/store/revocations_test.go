@@ -1,0 +1,188 @@
+package store_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+	"x509ctl/pkg/store/storetest"
+)
+
+func TestRevoke(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		fill(t, s, 1, 3)
+		want := store.Revocation{Authority: store.Cluster, Serial: 2, Reason: profile.KeyCompromise, Since: epoch}
+		write(t, s, func(tx *store.Tx) error { return tx.Revoke(want) })
+		read(t, s, func(tx *store.Tx) error {
+			got, err := tx.Revocation(store.Cluster, 2)
+			must(t, err)
+			wantEqual(t, "revocation", got, want)
+			c, err := tx.Certificate(store.Cluster, 2)
+			must(t, err)
+			wantEqual(t, "state", c.State, "revoked")
+			_, err = tx.Revocation(store.Cluster, 1)
+			wantKind(t, "one that is not revoked", err, fault.NotFound)
+			return nil
+		})
+		for n, kind := range map[serial.Number]fault.Kind{2: fault.Exists, 4: fault.NotFound} {
+			err := s.Write(t.Context(), func(tx *store.Tx) error {
+				return tx.Revoke(store.Revocation{Authority: store.Cluster, Serial: n, Since: epoch})
+			})
+			wantKind(t, "revoking "+n.String(), err, kind)
+		}
+		// It is forgotten with its certificate, and not before.
+		write(t, s, func(tx *store.Tx) error {
+			_, err := tx.PruneCertificates(store.Cluster, sample(2).NotAfter.Add(time.Second), 100)
+			return err
+		})
+		read(t, s, func(tx *store.Tx) error {
+			_, err := tx.Revocation(store.Cluster, 2)
+			wantKind(t, "a pruned one", err, fault.NotFound)
+			return nil
+		})
+		write(t, s, func(tx *store.Tx) error {
+			return tx.InsertCertificates([]store.Certificate{sample(2)}) // or this would be revoked
+		})
+	})
+}
+
+func TestRevokedCertificates(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		all := populate(t, s)
+		for _, floor := range []serial.Floor{0, 1, 300, serial.Floor(serial.Max)} {
+			at := epoch.Add(250 * time.Hour)
+			var want, got []serial.Number
+			for _, c := range all {
+				if c.Authority == store.Cluster && c.Kind != store.KindCA && !c.NotAfter.Before(at) &&
+					(c.State == "revoked" || !floor.Accepts(c.Serial)) {
+					want = append(want, c.Serial)
+				}
+			}
+			read(t, s, func(tx *store.Tx) error {
+				return tx.RevokedCertificates(store.Cluster, at, floor, func(n serial.Number, since time.Time, reason profile.Reason) error {
+					if revoked := n%7 == 3; revoked != (reason == profile.Superseded) || revoked != since.Equal(epoch.Add(time.Duration(n-1)*time.Second)) || revoked == since.IsZero() {
+						t.Errorf("%v is revoked since %v, %q", n, since, reason)
+					}
+					got = append(got, n)
+					return nil
+				})
+			})
+			slices.Sort(got)
+			wantEqual(t, "revoked below "+floor.String(), got, want)
+		}
+	})
+}
+
+func TestRevokedCertificatesStop(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		fill(t, s, 1, 3000)
+		ctx, cancel := context.WithCancel(t.Context())
+		seen := 0
+		err := s.Read(ctx, func(tx *store.Tx) error {
+			return tx.RevokedCertificates(store.Cluster, epoch, 10_000, func(serial.Number, time.Time, profile.Reason) error {
+				seen++
+				cancel()
+				return nil
+			})
+		})
+		wantIs(t, "an interrupted list", err, context.Canceled)
+		if seen > 1100 {
+			t.Errorf("%d certificates after the interruption", seen)
+		}
+	})
+}
+
+func TestNoteFloor(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		note := func(floor serial.Floor, at time.Duration) (rises []store.FloorRise) {
+			write(t, s, func(tx *store.Tx) (err error) {
+				rises, err = tx.NoteFloor(store.Cluster, floor, epoch.Add(at), epoch.Add(at-time.Hour))
+				return err
+			})
+			return rises
+		}
+		rise := func(floor serial.Floor, at time.Duration) store.FloorRise {
+			return store.FloorRise{Floor: floor, Since: epoch.Add(at)}
+		}
+		wantEqual(t, "the first", note(5, 0), []store.FloorRise{rise(5, 0)})
+		wantEqual(t, "the same", note(5, time.Minute), []store.FloorRise{rise(5, 0)})
+		wantEqual(t, "another", note(9, 30*time.Minute), []store.FloorRise{rise(5, 0), rise(9, 30*time.Minute)})
+		wantEqual(t, "much later", note(9, 9*time.Hour), []store.FloorRise{rise(9, 30*time.Minute)})
+	})
+}
+
+func TestBlockKey(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		var before, after store.Authority
+		key := [32]byte{1}
+		write(t, s, func(tx *store.Tx) (err error) {
+			before, err = tx.Authority(store.Cluster)
+			must(t, err)
+			must(t, tx.BlockKey(store.Cluster, key, 7, epoch))
+			must(t, tx.BlockKey(store.Cluster, key, 8, epoch.Add(time.Hour)))
+			after, err = tx.Authority(store.Cluster)
+			return err
+		})
+		if after.Generation <= before.Generation {
+			t.Error("nobody notices")
+		}
+		read(t, s, func(tx *store.Tx) error {
+			for id, want := range map[store.AuthorityID]map[[32]byte]serial.Number{store.Cluster: {key: 7}, "other": {}} {
+				n, err := tx.BlockedKey(id, key)
+				must(t, err)
+				wantEqual(t, "blocked by", n, want[key])
+				all, err := tx.BlockedKeys(id)
+				must(t, err)
+				wantEqual(t, "all", all, want)
+			}
+			n, err := tx.BlockedKey(store.Cluster, [32]byte{2})
+			must(t, err)
+			wantEqual(t, "another key", n, 0)
+			return nil
+		})
+		wantKind(t, "no authority", s.Write(t.Context(), func(tx *store.Tx) error { return tx.BlockKey("none", key, 1, epoch) }), fault.NotFound)
+	})
+}
+
+func TestCRLNumber(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		write(t, s, func(tx *store.Tx) error { return tx.SetCRLNumber(store.Cluster, 1<<40) })
+		write(t, s, func(tx *store.Tx) error {
+			a, err := tx.Authority(store.Cluster)
+			wantEqual(t, "number", a.CRLNumber, 1<<40)
+			must(t, err)
+			return tx.PutAuthority(a)
+		})
+		read(t, s, func(tx *store.Tx) error {
+			a, err := tx.Authority(store.Cluster)
+			wantEqual(t, "number after PutAuthority", a.CRLNumber, 1<<40)
+			return err
+		})
+		wantKind(t, "no authority", s.Write(t.Context(), func(tx *store.Tx) error { return tx.SetCRLNumber("none", 1) }), fault.NotFound)
+	})
+}
+
+// BenchmarkRevoked reads a million certificates below the floor: one operation is one
+// of them.
+func BenchmarkRevoked(b *testing.B) {
+	s := withAuthority(b, storetest.SQLite(b).Open(b, store.Options{}))
+	fill(b, s, 1, serial.Number(b.N))
+	b.ResetTimer()
+	before := cpu(b)
+	n := 0
+	err := s.Read(b.Context(), func(tx *store.Tx) error {
+		return tx.RevokedCertificates(store.Cluster, epoch, serial.Floor(serial.Max), func(serial.Number, time.Time, profile.Reason) error {
+			n++
+			return nil
+		})
+	})
+	if err != nil || n != b.N {
+		b.Fatal(n, err)
+	}
+	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
