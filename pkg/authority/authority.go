@@ -36,6 +36,9 @@ func (a *Authority) Chain() []*x509.Certificate { return a.chain }
 // Fingerprint identifies the CA's certificate.
 func (a *Authority) Fingerprint() Fingerprint { return a.fingerprint }
 
+// SignsCRLs reports whether the CA may sign revocation lists.
+func (a *Authority) SignsCRLs() bool { return a.chain[0].KeyUsage&x509.KeyUsageCRLSign != 0 }
+
 // ErrKeyMissing means that there is a CA certificate without its key.
 var ErrKeyMissing = fault.New(fault.Unavailable, "the CA's key is missing")
 

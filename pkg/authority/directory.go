@@ -8,7 +8,7 @@
 //	serial      0644  the highest serial number ever reserved, decimal
 //	min-serial  0644  the smallest one still accepted, decimal
 //	bundle.pem  0644  what verifiers trust
-//	crl.pem     0644  the latest revocation list, once there is one
+//	crl.pem     0644  the latest revocation list of each CA that is alive
 //	lock        0644  taken for every change; never renamed or removed. In it, how
 //	                  far the store had counted when it last changed
 //	next/       0700  a CA that is not active yet
@@ -53,7 +53,7 @@ const (
 
 // Files lists the names of the regular files that a backup holds, in the order in
 // which a restore makes them. The key is the last: a directory without a key holds
-// no CA.
+// no CA. The revocation list is made anew.
 func Files() []string {
 	return []string{serialFile, floorFile, certFile, chainFile, bundleFile, keyFile}
 }

@@ -129,7 +129,7 @@ func (d *Dir) Create(name string, mode fs.FileMode, data []byte) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	temp, _, err := d.writeTemp(mode, data)
+	temp, _, err := d.writeTemp(mode, content(data))
 	if err != nil {
 		return err
 	}
@@ -145,10 +145,16 @@ func (d *Dir) Create(name string, mode fs.FileMode, data []byte) error {
 // Replace puts a file with data and exactly mode in the place of name, or makes
 // it, and returns what the new file is.
 func (d *Dir) Replace(name string, mode fs.FileMode, data []byte) (Stat, error) {
+	return d.ReplaceWith(name, mode, content(data))
+}
+
+// ReplaceWith is Replace for content that is too large to be held in memory: write
+// writes it.
+func (d *Dir) ReplaceWith(name string, mode fs.FileMode, write func(io.Writer) error) (Stat, error) {
 	if err := checkName(name); err != nil {
 		return Stat{}, err
 	}
-	temp, st, err := d.writeTemp(mode, data)
+	temp, st, err := d.writeTemp(mode, write)
 	if err != nil {
 		return Stat{}, err
 	}
@@ -173,24 +179,42 @@ func (d *Dir) withdraw(temp string, failure, returned error) error {
 	return errors.Join(failure, err)
 }
 
-// writeTemp makes a temporary file in d with data, synced.
-func (d *Dir) writeTemp(mode fs.FileMode, data []byte) (string, Stat, error) {
+func content(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := w.Write(data); return err }
+}
+
+// Scratch makes a file in d, to be written and read again, that has no name. The
+// caller holds the lock under which d is swept.
+func (d *Dir) Scratch() (*os.File, error) {
+	temp := tempName()
+	f, err := d.open(temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.unlink(temp); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// writeTemp makes a temporary file in d with what write writes, synced.
+func (d *Dir) writeTemp(mode fs.FileMode, write func(io.Writer) error) (string, Stat, error) {
 	temp := tempName()
 	f, err := d.open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return "", Stat{}, err
 	}
-	st, err := fill(f, mode, data)
+	st, err := fill(f, mode, write)
 	if err != nil {
 		return "", Stat{}, errors.Join(fmt.Errorf("writing a file in %s: %w", d.path, err), d.unlink(temp))
 	}
 	return temp, st, nil
 }
 
-// fill writes data to f, sets its mode, syncs and closes it.
-func fill(f *os.File, mode fs.FileMode, data []byte) (st Stat, err error) {
+// fill lets write write to f, sets its mode, syncs and closes it.
+func fill(f *os.File, mode fs.FileMode, write func(io.Writer) error) (st Stat, err error) {
 	defer func() { err = errors.Join(err, cause(f.Close())) }()
-	if _, err := f.Write(data); err != nil {
+	if err := write(f); err != nil {
 		return st, cause(err)
 	}
 	if err := f.Chmod(mode.Perm()); err != nil {
