@@ -271,7 +271,7 @@ func (l *life) wantNames() {
 	l.t.Helper()
 	for dir, want := range map[string][]string{
 		l.dir:        {"ca", "x509ctl.db", "x509ctl.db-shm", "x509ctl.db-wal"},
-		l.path("ca"): {"bundle.pem", "cert.pem", "key.pem", "lock", "min-serial", "serial"},
+		l.path("ca"): {"bundle.pem", "cert.pem", "crl.pem", "key.pem", "lock", "min-serial", "serial"},
 	} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {

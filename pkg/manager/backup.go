@@ -145,7 +145,10 @@ func (m *Manager) restore(ctx context.Context, r io.Reader, req RecoverRequest) 
 	if err := restoreFiles(state, entries); err != nil {
 		return out, err
 	}
-	return m.restoreDatabase(ctx, path, req)
+	if out, err = m.restoreDatabase(ctx, path, req); err != nil {
+		return out, err
+	}
+	return out, m.spread(ctx, req.Authority, "restore")
 }
 
 // restoreDatabase moves the count and the floor on in the database while it still
@@ -158,7 +161,7 @@ func (m *Manager) restoreDatabase(ctx context.Context, path string, req RecoverR
 	m.mu.Lock()
 	m.store = db
 	m.mu.Unlock()
-	out, err = m.RecoverSerial(ctx, req)
+	out, err = m.recoverSerial(ctx, req)
 	if err == nil {
 		err = db.Write(ctx, func(tx *store.Tx) error { return tx.Audit(m.audit("restore", "", done, "")) })
 	}

@@ -100,7 +100,8 @@ func describe(r serial.Row, s serial.Seen) Serial {
 }
 
 // SetMinSerial implements Service. Raising the floor searches nothing: it takes the
-// same time whatever was issued.
+// same time whatever was issued. Only the revocation list that follows is as long as
+// what was cut off and has not expired.
 func (m *Manager) SetMinSerial(ctx context.Context, req SetMinRequest) (SetMinResult, error) {
 	if req.DryRun {
 		return m.dryRunMinSerial(ctx, req)
@@ -128,7 +129,10 @@ func (m *Manager) SetMinSerial(ctx context.Context, req SetMinRequest) (SetMinRe
 		}
 		return tx.Audit(m.audit("set-min-serial", out.After.String(), done, "was "+out.Before.String()))
 	})
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	return out, m.spread(ctx, req.Authority, "set-min")
 }
 
 func raise(r serial.Row, s serial.Seen, req SetMinRequest) (serial.Row, error) {
@@ -182,6 +186,14 @@ func (m *Manager) dryRunMinSerial(ctx context.Context, req SetMinRequest) (SetMi
 
 // RecoverSerial implements Service.
 func (m *Manager) RecoverSerial(ctx context.Context, req RecoverRequest) (Serial, error) {
+	out, err := m.recoverSerial(ctx, req)
+	if err != nil {
+		return out, err
+	}
+	return out, m.spread(ctx, req.Authority, "recover")
+}
+
+func (m *Manager) recoverSerial(ctx context.Context, req RecoverRequest) (Serial, error) {
 	var out Serial
 	err := m.change(ctx, req.Authority, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
 		s, err := m.salvage(tx, l)

@@ -33,7 +33,8 @@ var (
 //  2. a number for the CA's own certificate;
 //  3. key and certificate in next/;
 //  4. the certificate in the inventory and active in the row, at once;
-//  5. the files in their places.
+//  5. the files in their places;
+//  6. the first revocation list.
 func (m *Manager) InitAuthority(ctx context.Context, req InitRequest) (Authority, error) {
 	if req.KeyAlgorithm == "" {
 		req.KeyAlgorithm = profile.ECDSAP256
@@ -50,10 +51,25 @@ func (m *Manager) InitAuthority(ctx context.Context, req InitRequest) (Authority
 	}
 	out, err := m.Authority(ctx, req.Authority)
 	out.Created = created
+	if err == nil {
+		err = m.firstCRL(ctx, req.Authority)
+	}
 	if err == nil && !created && req.Name != "" && profile.FoldName(req.Name) != profile.FoldName(out.Name) {
 		return Authority{}, fault.Errorf(fault.Exists, "the CA that is here belongs to cluster %s, not %s", out.Name, req.Name)
 	}
 	return out, err
+}
+
+// firstCRL publishes a revocation list where there is none, and the CA can sign one.
+func (m *Manager) firstCRL(ctx context.Context, id AuthorityID) error {
+	d, err := m.directory(id)
+	if err != nil {
+		return err
+	}
+	if found, err := d.HasCRL(); err != nil || found {
+		return err
+	}
+	return m.spread(ctx, id, "init")
 }
 
 func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool, err error) {

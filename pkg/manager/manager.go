@@ -82,6 +82,9 @@ type Config struct {
 	// SerialHook runs after every reservation, outside all locks; an error means
 	// that no certificate of the reservation leaves. Optional.
 	SerialHook func(context.Context, HookCall) error
+	// ChangeHook runs after the floor was raised, certificates were revoked, or a CA was
+	// replaced, outside all locks; an error is a [*SpreadError]. Optional.
+	ChangeHook func(context.Context, HookCall) error
 	// Wait bounds how long a call waits for the locks of others; 0 means
 	// store.DefaultWait.
 	Wait time.Duration
@@ -92,6 +95,7 @@ type HookCall struct {
 	Authority AuthorityID
 	Serial    string // the highest number reserved
 	File      string // the path of the serial file
+	Change    string // what was changed, for a change hook: "set-min", "revoke", …
 }
 
 // Manager is the Service that works in its own process on the state directory. It

@@ -9,15 +9,17 @@ import (
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 )
 
-// A nodeTable is every name that may be in a certificate, as of one generation.
-// It doesn't change.
+// A nodeTable is every name that may be in a certificate, and every key that may not,
+// as of one generation. It doesn't change.
 type nodeTable struct {
 	generation int64
 	cluster    string
 	byKey      map[string]profile.Holder
+	blocked    map[[32]byte]serial.Number // see store.Tx.BlockedKeys
 }
 
 func (t *nodeTable) find(key string) (profile.Holder, bool) {
@@ -40,7 +42,11 @@ func (m *Manager) nodeTable(tx *store.Tx, row store.Authority) (*nodeTable, erro
 	if err != nil {
 		return nil, err
 	}
-	t = &nodeTable{row.Generation, row.Name, make(map[string]profile.Holder, len(nodes))}
+	blocked, err := tx.BlockedKeys(row.ID)
+	if err != nil {
+		return nil, err
+	}
+	t = &nodeTable{row.Generation, row.Name, make(map[string]profile.Holder, len(nodes)), blocked}
 	for _, n := range nodes {
 		for _, key := range nodeKeys(n) {
 			t.byKey[key] = holder(n)

@@ -32,6 +32,11 @@ func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authorit
 			find, failed = finder(tx, row)
 		}
 		for _, j := range jobs {
+			if find != nil {
+				if err := j.checkKey(tx, t.id); err != nil {
+					return err
+				}
+			}
 			if j.open() {
 				j.checkAgain(floor, find)
 			}

@@ -90,15 +90,24 @@ type Service interface {
 	// Certificates calls yield for each record that matches, by serial number, and
 	// stops at its first error. Callers: operator.
 	Certificates(ctx context.Context, f CertificateFilter, yield func(Certificate) error) error
+	// Revoke revokes certificates one by one, and publishes a revocation list. Those
+	// that are revoked already are no error. Callers: operator. Errors: NotFound;
+	// Denied; *SpreadError, when all of it is done here.
+	Revoke(context.Context, RevokeRequest) (RevokeResult, error)
+	// CRL makes a new revocation list, publishes it, and writes it to w.
+	// Callers: operator. Errors: NotFound; Denied (ErrNoCRLSign).
+	CRL(ctx context.Context, req CRLRequest, w io.Writer) (CRL, error)
 	// Prune forgets certificates that expired before a time, and returns how many.
 	// Callers: operator. Errors: Denied.
 	Prune(context.Context, PruneRequest) (int, error)
 
 	// Serial describes the counter and the floor. Callers: operator.
 	Serial(context.Context, AuthorityID) (Serial, error)
-	// SetMinSerial raises the floor. Callers: operator. Errors: Denied.
+	// SetMinSerial raises the floor, and publishes a revocation list.
+	// Callers: operator. Errors: Denied; *SpreadError, when the floor is in force.
 	SetMinSerial(context.Context, SetMinRequest) (SetMinResult, error)
-	// RecoverSerial goes on counting where an operator says. Callers: operator.
+	// RecoverSerial goes on counting where an operator says, and publishes a
+	// revocation list. Callers: operator. Error: *SpreadError, when it is done.
 	RecoverSerial(context.Context, RecoverRequest) (Serial, error)
 
 	// Check says what is wrong with the state directory, also one that every other
@@ -213,6 +222,42 @@ type IssueRequest struct {
 	SPKI      []byte   // the public key, DER SubjectPublicKeyInfo
 	Allow     []string // the operator's exceptions to the policy on names
 	Lifetime  time.Duration
+}
+
+// RevokeRequest names what is to be revoked.
+type RevokeRequest struct {
+	Authority AuthorityID
+	Serials   []serial.Number // all of them, or none when one is not on record
+	Names     []string        // live certificates that have one of these names
+	All       bool            // all live certificates
+	// Reason is why. With profile.KeyCompromise each certificate's key is blocked for
+	// ever, and other live certificates of the same key are revoked as well.
+	Reason profile.Reason
+	// Progress, when not nil, is called with the number revoked so far.
+	Progress func(int)
+}
+
+// RevokeResult says what a RevokeRequest has changed.
+type RevokeResult struct {
+	Revoked int
+	Already int           // of the numbers asked for: revoked before
+	Sample  []Certificate // the first of those revoked, 1,000 at most
+}
+
+// CRLRequest asks for a revocation list.
+type CRLRequest struct {
+	Authority AuthorityID
+	CA        string // the serial number of the CA whose list is written, in decimal; empty for those of all
+	DER       bool   // write DER instead of PEM: one list, the active CA's unless CA names another
+}
+
+// A CRL describes a revocation list that was published.
+type CRL struct {
+	Number                 int64
+	ThisUpdate, NextUpdate time.Time
+	Entries                int
+	Floor                  serial.Floor
+	Issuers                []string // of the lists that were written
 }
 
 // PruneRequest names what may be forgotten.

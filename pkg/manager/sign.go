@@ -21,9 +21,10 @@ import (
 
 // Kinds of certificates in the inventory, and their state.
 const (
-	kindCA      = "ca"
-	kindNode    = "node"
-	stateIssued = "issued"
+	kindCA       = "ca"
+	kindNode     = "node"
+	stateIssued  = "issued"
+	stateRevoked = "revoked"
 )
 
 // A job is one certificate on its way: it is refused, reused, or passes all the
@@ -31,6 +32,7 @@ const (
 type job struct {
 	request  *profile.Request // nil when there was none: the caller gave a key
 	key      *profile.SubjectKey
+	keyHash  [32]byte // SHA-256 of the key's SubjectPublicKeyInfo
 	approve  func(profile.Finder) (profile.Approved, error)
 	resume   []byte // finds the same work of an earlier call; nil for none
 	describe string // for the audit table, while there is no certificate
@@ -78,7 +80,7 @@ func requestJob(req SignRequest, item SignItem) *job {
 		return j
 	}
 	hash := r.Hash()
-	j.request, j.key = r, r.Key()
+	j.request, j.key, j.keyHash = r, r.Key(), sha256.Sum256(r.Key().SPKI())
 	j.describe = fmt.Sprintf("request %x for %s", hash[:8], r.CommonName())
 	j.approve = func(find profile.Finder) (profile.Approved, error) {
 		return profile.Policy{Find: find, For: item.For, Allow: req.Allow}.ApproveRequest(r)
@@ -106,7 +108,7 @@ func (m *Manager) Issue(ctx context.Context, req IssueRequest) (SignResult, erro
 	if err != nil {
 		return SignResult{}, err
 	}
-	j := &job{key: key, describe: "a certificate for " + req.Name}
+	j := &job{key: key, keyHash: sha256.Sum256(key.SPKI()), describe: "a certificate for " + req.Name}
 	j.approve = func(find profile.Finder) (profile.Approved, error) {
 		return profile.Policy{Find: find, Allow: req.Allow}.ApproveName(req.Name)
 	}
@@ -202,7 +204,7 @@ func (m *Manager) signOne(ctx context.Context, t terms, ca *authority.Authority,
 		}
 		find, failed := finder(tx, row)
 		j.prepare(t, ca, find)
-		if err := failed(); err != nil {
+		if err := errors.Join(failed(), j.checkKey(tx, t.id)); err != nil {
 			return err
 		}
 		if j.open() {
@@ -224,7 +226,10 @@ func (m *Manager) signMany(ctx context.Context, t terms, ca *authority.Authority
 	if err != nil {
 		return err
 	}
-	parallel(len(jobs), func(i int) { jobs[i].prepare(t, ca, table.find) })
+	parallel(len(jobs), func(i int) {
+		jobs[i].refuseBlocked(table.blocked[jobs[i].keyHash])
+		jobs[i].prepare(t, ca, table.find)
+	})
 
 	planned := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !j.open() })
 	block, err := m.reserveFor(ctx, t, ca, len(planned))
@@ -284,6 +289,23 @@ func (m *Manager) resume(tx *store.Tx, t terms, row store.Authority, ca *authori
 	return nil
 }
 
+// checkKey refuses a key that is blocked.
+func (j *job) checkKey(tx *store.Tx, id AuthorityID) error {
+	if !j.open() {
+		return nil
+	}
+	by, err := tx.BlockedKey(id, j.keyHash)
+	j.refuseBlocked(by)
+	return err
+}
+
+// refuseBlocked refuses j if a certificate is the reason that its key is blocked.
+func (j *job) refuseBlocked(by serial.Number) {
+	if by != 0 && j.open() {
+		j.refuse(keyBlocked(by))
+	}
+}
+
 // prepare approves the names and plans the certificate.
 func (j *job) prepare(t terms, ca *authority.Authority, find profile.Finder) {
 	if !j.open() {
@@ -324,7 +346,7 @@ func (m *Manager) reserveFor(ctx context.Context, t terms, ca *authority.Authori
 	if err != nil {
 		return block, err
 	}
-	err = m.config.SerialHook(ctx, HookCall{t.id, block.Last.String(), d.SerialPath()})
+	err = m.config.SerialHook(ctx, HookCall{Authority: t.id, Serial: block.Last.String(), File: d.SerialPath()})
 	if err != nil {
 		return block, fault.Errorf(fault.Unavailable, "the serial hook did not confirm number %v, so no certificate is issued: %w", block.Last, err)
 	}
@@ -343,7 +365,7 @@ func (m *Manager) sign(t terms, ca *authority.Authority, j *job, n serial.Number
 		Authority: t.id, Serial: n, Kind: kindNode, CA: ca.Fingerprint(),
 		CommonName: leaf.Names().CommonName(), Holder: leaf.Names().Holder(), Names: leaf.Names().Names(),
 		NotBefore: leaf.Validity().NotBefore(), NotAfter: leaf.Validity().NotAfter(),
-		SPKIHash: sha256.Sum256(j.key.SPKI()), ResumeKey: j.resume,
+		SPKIHash: j.keyHash, ResumeKey: j.resume,
 		DER: der, Fingerprint: sha256.Sum256(der),
 		Requester: m.config.Caller.Who, Origin: m.config.Caller.From,
 		Exceptions: leaf.Names().Exceptions(), Created: t.now, State: stateIssued,

@@ -35,6 +35,10 @@ type Certificate struct {
 	Origin      string
 	Exceptions  []string
 	Created     time.Time
+
+	// Since when and why it is revoked by itself; only [Tx.Certificate] tells.
+	Revoked time.Time
+	Reason  profile.Reason
 }
 
 // The roles of a name in certificate_names.
@@ -194,6 +198,11 @@ func (tx *Tx) Certificate(id AuthorityID, n serial.Number) (Certificate, error) 
 	if errors.Is(err, errNoRow) {
 		err = fault.Errorf(fault.NotFound, "no certificate with the serial number %v", n)
 	}
+	if err != nil || c.State != stateRevoked {
+		return c, err
+	}
+	r, err := tx.Revocation(id, n)
+	c.Revoked, c.Reason = r.Since, r.Reason
 	return c, err
 }
 

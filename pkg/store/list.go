@@ -34,6 +34,7 @@ type CertificateFilter struct {
 	Holder         string    // in any letter case
 	Kind           string
 	CA             [32]byte
+	SPKIHash       [32]byte
 	MinSerial      serial.Number // inclusive
 	MaxSerial      serial.Number // inclusive
 	After          serial.Number // exclusive: the last one of the page before
@@ -155,6 +156,9 @@ func (f *CertificateFilter) where(serial string) *where {
 	}
 	if f.CA != ([32]byte{}) {
 		q.and(`ca = ?`, f.CA[:])
+	}
+	if f.SPKIHash != ([32]byte{}) {
+		q.and(`spki_hash = ?`, f.SPKIHash[:])
 	}
 	f.status(q, serial)
 	f.found(q)

@@ -90,6 +90,7 @@ func matches(f store.CertificateFilter, c store.Certificate) bool {
 		(f.Holder == "" || strings.EqualFold(f.Holder, c.Holder)) &&
 		(f.Kind == "" || f.Kind == c.Kind) &&
 		(f.CA == [32]byte{} || f.CA == c.CA) &&
+		(f.SPKIHash == [32]byte{} || f.SPKIHash == c.SPKIHash) &&
 		c.Serial >= f.MinSerial && (f.MaxSerial == 0 || c.Serial <= f.MaxSerial) && c.Serial > f.After
 }
 
@@ -109,6 +110,7 @@ func filters() (all []store.CertificateFilter) {
 			{Name: "192.0.2.1", ExpiringBefore: epoch.Add(300 * time.Hour), MinSerial: 10, After: 20, CA: [32]byte{1}},
 			{Authority: "other"},
 			{Authority: "none"},
+			{SPKIHash: sample(420).SPKIHash},
 		} {
 			if f.Authority == "" {
 				f.Authority = store.Cluster

@@ -22,14 +22,15 @@ type Revocation struct {
 }
 
 // Revoke records r, for a certificate that is recorded, and changes its State to
-// "revoked".
-// Errors: [fault.NotFound]; [fault.Exists] for one that is revoked already.
+// "revoked". One that is revoked already is so since the same time, for r's reason.
+// Errors: [fault.NotFound].
 func (tx *Tx) Revoke(r Revocation) error {
 	n, err := tx.exec(`
 INSERT INTO revocations (authority, serial, reason, since, not_after)
 SELECT authority, serial, ?, ?, not_after
   FROM certificates
- WHERE authority = ? AND serial = ?`,
+ WHERE authority = ? AND serial = ?
+    ON CONFLICT (authority, serial) DO UPDATE SET reason = excluded.reason`,
 		string(r.Reason), r.Since.Unix(), string(r.Authority), int64(r.Serial))
 	if err == nil && n == 0 {
 		err = fault.Errorf(fault.NotFound, "no certificate with the serial number %v", r.Serial)

@@ -29,12 +29,18 @@ func TestRevoke(t *testing.T) {
 			wantKind(t, "one that is not revoked", err, fault.NotFound)
 			return nil
 		})
-		for n, kind := range map[serial.Number]fault.Kind{2: fault.Exists, 4: fault.NotFound} {
-			err := s.Write(t.Context(), func(tx *store.Tx) error {
-				return tx.Revoke(store.Revocation{Authority: store.Cluster, Serial: n, Since: epoch})
-			})
-			wantKind(t, "revoking "+n.String(), err, kind)
-		}
+		wantKind(t, "a number without a certificate", s.Write(t.Context(), func(tx *store.Tx) error {
+			return tx.Revoke(store.Revocation{Authority: store.Cluster, Serial: 4, Since: epoch})
+		}), fault.NotFound)
+		write(t, s, func(tx *store.Tx) error { // again: for another reason, since the same time
+			want.Reason = profile.Superseded
+			again := want
+			again.Since = epoch.Add(time.Hour)
+			must(t, tx.Revoke(again))
+			got, err := tx.Revocation(store.Cluster, 2)
+			wantEqual(t, "the second reason", got, want)
+			return err
+		})
 		// It is forgotten with its certificate, and not before.
 		write(t, s, func(tx *store.Tx) error {
 			_, err := tx.PruneCertificates(store.Cluster, sample(2).NotAfter.Add(time.Second), 100)

@@ -1,0 +1,184 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	"x509ctl/pkg/authority"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+)
+
+// ErrKeyBlocked means that a key was revoked for compromise.
+var ErrKeyBlocked = fault.New(fault.Denied, "the key is blocked")
+
+func keyBlocked(by serial.Number) error {
+	return fmt.Errorf("%w: certificate %v was revoked because it is compromised", ErrKeyBlocked, by)
+}
+
+// revokeBatch is how many certificates one transaction revokes: others wait for it.
+const revokeBatch = 1000
+
+// Revoke implements Service. What was revoked before a failure stays revoked; the same
+// request again goes on.
+func (m *Manager) Revoke(ctx context.Context, req RevokeRequest) (RevokeResult, error) {
+	r := revocation{Manager: m, req: req}
+	if err := r.targets(ctx); err != nil {
+		return RevokeResult{}, err
+	}
+	return r.out, m.spread(ctx, req.Authority, "revoke")
+}
+
+// A revocation is a RevokeRequest on its way.
+type revocation struct {
+	*Manager
+	req  RevokeRequest
+	out  RevokeResult
+	keys map[[32]byte]bool // compromised ones whose certificates are still to be looked for
+}
+
+func (r *revocation) targets(ctx context.Context) error {
+	r.keys = map[[32]byte]bool{}
+	if len(r.req.Serials) > 0 {
+		if err := r.change(ctx, r.req.Authority, r.bySerial); err != nil {
+			return err
+		}
+	}
+	for _, name := range r.req.Names {
+		if err := r.byName(ctx, name); err != nil {
+			return err
+		}
+	}
+	if r.req.All {
+		if err := r.live(ctx, CertificateFilter{}); err != nil {
+			return err
+		}
+	}
+	return r.otherCertificates(ctx)
+}
+
+// otherCertificates revokes what else was made for a compromised key: whoever has it
+// has that of all of them.
+func (r *revocation) otherCertificates(ctx context.Context) error {
+	if r.req.All {
+		return nil // there are none
+	}
+	for key := range r.keys {
+		// Found without a lock: the key is blocked, so there won't be more.
+		var others []Certificate
+		f := CertificateFilter{Authority: r.req.Authority, Kind: kindNode, Status: store.Live, SPKIHash: key, OmitDER: true}
+		if err := r.Certificates(ctx, f, func(c Certificate) error { others = append(others, c); return nil }); err != nil {
+			return err
+		}
+		if len(others) == 0 {
+			continue
+		}
+		before := r.out
+		err := r.change(ctx, r.req.Authority, func(tx *store.Tx, _ *authority.Locked, _ store.Authority) error {
+			r.out = before
+			return r.revokeAll(tx, others)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *revocation) revokeAll(tx *store.Tx, list []Certificate) error {
+	for _, c := range list {
+		if err := r.revoke(tx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bySerial revokes all of the numbers or none.
+func (r *revocation) bySerial(tx *store.Tx, _ *authority.Locked, _ store.Authority) error {
+	r.out = RevokeResult{}
+	for _, n := range r.req.Serials {
+		c, err := tx.Certificate(r.req.Authority, n)
+		if err != nil {
+			return err
+		}
+		if c.Kind == kindCA {
+			return fault.Errorf(fault.Denied, "certificate %v is a CA's: those are replaced, not revoked", n)
+		}
+		if err := r.revoke(tx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byName revokes the live certificates of a name, which has to be known.
+func (r *revocation) byName(ctx context.Context, name string) error {
+	known := false
+	f := CertificateFilter{Authority: r.req.Authority, Kind: kindNode, Name: name, Limit: 1, OmitDER: true}
+	err := r.Certificates(ctx, f, func(Certificate) error { known = true; return nil })
+	if err == nil && !known {
+		err = fault.Errorf(fault.NotFound, "there is no certificate for %q", name)
+	}
+	if err != nil {
+		return err
+	}
+	return r.live(ctx, CertificateFilter{Name: name})
+}
+
+// live revokes the live certificates of a filter, a batch in a transaction.
+func (r *revocation) live(ctx context.Context, f CertificateFilter) error {
+	f.Authority, f.Kind, f.Status, f.At = r.req.Authority, kindNode, store.Live, r.now()
+	f.OmitDER, f.Limit = true, revokeBatch
+	for more := true; more; {
+		before := r.out
+		err := r.change(ctx, r.req.Authority, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
+			r.out = before
+			floor, err := l.Floor()
+			if err != nil {
+				return err
+			}
+			f.Floor = max(floor, row.Counter.Floor, 1)
+			var batch []Certificate
+			if err := tx.Certificates(f, func(c Certificate) error { batch = append(batch, c); return nil }); err != nil {
+				return err
+			}
+			more = len(batch) == revokeBatch // the others are not live any more
+			return r.revokeAll(tx, batch)
+		})
+		if err != nil {
+			return err
+		}
+		if r.req.Progress != nil {
+			r.req.Progress(r.out.Revoked)
+		}
+	}
+	return nil
+}
+
+// revoke revokes c, unless it is revoked already and the reason says nothing new.
+func (r *revocation) revoke(tx *store.Tx, c Certificate) error {
+	compromised := r.req.Reason == profile.KeyCompromise
+	if compromised {
+		if err := tx.BlockKey(r.req.Authority, c.SPKIHash, c.Serial, r.now()); err != nil {
+			return err
+		}
+		r.keys[c.SPKIHash] = true
+	}
+	if c.State == stateRevoked && (!compromised || c.Reason == r.req.Reason) {
+		r.out.Already++
+		return nil
+	}
+	err := tx.Revoke(store.Revocation{Authority: r.req.Authority, Serial: c.Serial, Reason: r.req.Reason, Since: r.now()})
+	if err != nil {
+		return err
+	}
+	r.out.Revoked++
+	if len(r.out.Sample) < sampleSize {
+		c.State = stateRevoked
+		r.out.Sample = append(r.out.Sample, c)
+	}
+	return tx.Audit(r.audit("revoke", c.Serial.String()+" "+c.CommonName, done, string(r.req.Reason)))
+}
