@@ -64,6 +64,7 @@ type caView struct {
 	Live         int64         `json:"live"`
 	Expired      int64         `json:"expired"`
 	BelowFloor   int64         `json:"below_min_serial"`
+	Revoked      int64         `json:"revoked"` // one by one
 	Total        int64         `json:"total"`
 }
 
@@ -75,6 +76,6 @@ func newCAView(ca manager.Authority) caView {
 		SHA1: hex.EncodeToString(ca.SHA1[:]), SHA256: hex.EncodeToString(ca.SHA256[:]),
 		Reserved: ca.Serial.Reserved, Last: ca.Serial.Last, Next: ca.Serial.Next, MinSerial: ca.Serial.Floor,
 		Nodes: ca.Nodes, Live: ca.Counts.Live, Expired: ca.Counts.Expired,
-		BelowFloor: ca.Counts.BelowFloor, Total: ca.Counts.Total,
+		BelowFloor: ca.Counts.BelowFloor, Revoked: ca.Counts.Revoked, Total: ca.Counts.Total,
 	}
 }

@@ -13,13 +13,14 @@ import (
 )
 
 type certListOptions struct {
-	live, expired, belowFloor bool
-	within                    time.Duration
-	name, holder, kind        string
-	serials                   serialRange
-	after                     serialValue
-	limit                     int
-	output                    output
+	live, expired, belowFloor, revoked bool
+
+	within             time.Duration
+	name, holder, kind string
+	serials            serialRange
+	after              serialValue
+	limit              int
+	output             output
 }
 
 func newCertListCmd(a *app) *cobra.Command {
@@ -46,9 +47,10 @@ and --after with the last serial number of the page before.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.live, "live", false, "neither expired nor below the minimum accepted serial")
+	f.BoolVar(&o.live, "live", false, "neither expired nor revoked, in either way")
 	f.BoolVar(&o.expired, "expired", false, "expired")
 	f.BoolVar(&o.belowFloor, "below-min-serial", false, "below the minimum accepted serial, and not expired")
+	f.BoolVar(&o.revoked, "revoked", false, "revoked by itself, not below the minimum accepted serial, and not expired")
 	durationVar(f, &o.within, "expiring-within", "live, and expiring within this time")
 	f.StringVar(&o.name, "name", "", "for this `NAME` or address")
 	f.StringVar(&o.holder, "holder", "", "of the node `NAME`, or of the cluster")
@@ -104,9 +106,9 @@ func (o certListOptions) filter(now time.Time) (manager.CertificateFilter, error
 	if o.limit < 0 {
 		return f, usagef("invalid argument %d for --limit: 0 or more is wanted", o.limit)
 	}
-	for status, wanted := range map[store.Status]bool{store.Live: o.live, store.Expired: o.expired, store.BelowFloor: o.belowFloor} {
+	for status, wanted := range map[store.Status]bool{store.Live: o.live, store.Expired: o.expired, store.BelowFloor: o.belowFloor, store.Revoked: o.revoked} {
 		if wanted && f.Status != "" {
-			return f, usagef("of --live, --expired and --below-min-serial only one can be given")
+			return f, usagef("of --live, --expired, --below-min-serial and --revoked only one can be given")
 		}
 		if wanted {
 			f.Status = status
@@ -155,13 +157,16 @@ func newCertView(c manager.Certificate, now time.Time, floor serial.Floor) certV
 	}
 }
 
-// certState is what a certificate is worth: "live", "expired" or "below-min-serial".
+// certState is what a certificate is worth: "live", "expired", "below-min-serial" or
+// "revoked".
 func certState(c manager.Certificate, now time.Time, floor serial.Floor) string {
 	switch {
 	case c.NotAfter.Unix() < now.Unix():
 		return "expired"
 	case c.Kind != "ca" && !floor.Accepts(c.Serial):
 		return "below-min-serial"
+	case c.State == "revoked":
+		return "revoked"
 	}
 	return "live"
 }

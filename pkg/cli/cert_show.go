@@ -78,6 +78,8 @@ type certShowView struct {
 	Requester  string        `json:"requester"`
 	Origin     string        `json:"origin"`
 	Created    timestamp     `json:"created"`
+	Revoked    timestamp     `json:"revoked"` // one by one
+	Reason     string        `json:"reason"`
 	PEM        string        `json:"pem" table:"-"`
 }
 
@@ -87,7 +89,8 @@ func newCertShowView(c manager.Certificate, now time.Time, floor serial.Floor) c
 		Serial: v.Serial, SerialHex: v.SerialHex, Kind: v.Kind, CommonName: v.CommonName, Names: v.Names,
 		Holder: v.Holder, State: v.State, NotBefore: v.NotBefore, NotAfter: v.NotAfter,
 		SHA256: v.SHA256, SPKISHA256: v.SPKISHA256, CASHA256: v.CASHA256, Exceptions: v.Exceptions,
-		Requester: v.Requester, Origin: v.Origin, Created: v.Created, PEM: string(encodeCert(c.DER)),
+		Requester: v.Requester, Origin: v.Origin, Created: v.Created,
+		Revoked: at(c.Revoked), Reason: string(c.Reason), PEM: string(encodeCert(c.DER)),
 	}
 	// A record that can't be parsed is shown all the same: that is when it is looked at.
 	if cert, err := x509.ParseCertificate(c.DER); err == nil {

@@ -30,6 +30,7 @@ func topics() []topic {
 	return []topic{
 		{heading: groupCluster, word: "ca", short: "The certificate authority", verbs: []verb{
 			{"check", newCACheckCmd},
+			{"crl", newCACRLCmd},
 			{"init", newCAInitCmd},
 			{"show", newCAShowCmd},
 		}},
@@ -53,6 +54,7 @@ func topics() []topic {
 			{"check-key", newCertCheckKeyCmd},
 			{"list", newCertListCmd},
 			{"show", newCertShowCmd},
+			{"revoke", newCertRevokeCmd},
 			{"export", newCertExportCmd},
 			{"prune", newCertPruneCmd},
 		}},

@@ -35,7 +35,15 @@ other machines. There is no shell; its environment is clean but for PATH and
     X509CTL_SERIAL_FILE  the path of the file that says so
 
 Unless it exits with 0 in time, no certificate of the reservation leaves, and the
-exit status is 7.`,
+exit status is 7.
+
+The program that change_hook names runs in the same way after the minimum accepted
+serial was raised, certificates were revoked, or the CA was replaced, with
+
+    X509CTL_CHANGE       what happened: init, set-min, revoke, recover, restore
+
+to bring crl.pem, min-serial and bundle.pem to other machines. If it fails, the
+change stays in force here, and the exit status is 1.`,
 		Example: `  # which settings are not the default
   x509ctl config show -o csv | grep -v default
 

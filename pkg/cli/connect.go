@@ -38,7 +38,7 @@ func (a *app) managerConfig() (manager.Config, error) {
 	if err != nil {
 		return manager.Config{}, err
 	}
-	c := manager.Config{
+	return manager.Config{
 		Dir:       s.dir,
 		Clock:     a.now,
 		MachineID: machine,
@@ -50,11 +50,9 @@ func (a *app) managerConfig() (manager.Config, error) {
 			p, err := a.secret(caPassphrase(s.caPassphraseFile))
 			return []byte(p), err
 		},
-	}
-	if len(s.serialHook) > 0 {
-		c.SerialHook = a.serialHook(s.serialHook, s.serialHookTimeout)
-	}
-	return c, nil
+		SerialHook: a.serialHook(hook{"serial_hook", s.serialHook, s.serialHookTimeout}),
+		ChangeHook: a.changeHook(hook{"change_hook", s.changeHook, s.changeHookTimeout}),
+	}, nil
 }
 
 // caPassphrase is where the passphrase of the CA's key comes from.

@@ -82,6 +82,8 @@ func hints(cmd *cobra.Command, err error) []string {
 	var owner *durable.OwnerError
 	var file *outfileError
 	switch {
+	case isSpreadError(err):
+		return changeHints(err)
 	case errors.As(err, &usage):
 		see := fmt.Sprintf("see %q", cmd.CommandPath()+" --help")
 		if usage.hint != "" {
@@ -182,6 +184,18 @@ func fileRemedies(f manager.Finding) []string {
 	return nil
 }
 
+// changeHints are the hints for changes that others could not be told of.
+func changeHints(err error) []string {
+	var hints []string
+	if errors.Is(err, errChangeHook) {
+		hints = append(hints, "run the program that change_hook names by hand, once it can succeed")
+	}
+	if errors.Is(err, manager.ErrPassphraseNeeded) || errors.Is(err, manager.ErrWrongPassphrase) {
+		hints = append(hints, "name the file with the passphrase by --ca-passphrase-file")
+	}
+	return append(hints, `"x509ctl ca crl" publishes a revocation list anew`)
+}
+
 // stateHints are the hints for what is wrong with the directory.
 func stateHints(err error) []string {
 	var damaged *manager.DamagedError
@@ -262,6 +276,10 @@ func issueHints(err error) []string {
 		return []string{"ask for less with --lifetime, and renew before it is over"}
 	case errors.Is(err, profile.ErrOutlivesCA):
 		return []string{`ask for less with --lifetime; when the CA ends is in "x509ctl ca show"`}
+	case errors.Is(err, manager.ErrKeyBlocked):
+		return []string{`make a new key, for instance with "x509ctl cert gen-csr"`}
+	case errors.Is(err, manager.ErrNoCRLSign):
+		return []string{"only a CA whose certificate has the key usage cRLSign can sign one"}
 	case errors.Is(err, profile.ErrUnknownName):
 		return []string{`record it with "x509ctl node add", or make an exception with --allow-name`}
 	case errors.As(err, &outDir) && fault.KindOf(err) == fault.NotFound:

@@ -37,6 +37,7 @@ var exampleChanges = map[string]string{
 	"x509ctl audit":         `! x509ctl cert issue nobody.example.com`,
 	"x509ctl cert gen-csr":  `rm node1.key node1.csr`,
 	"x509ctl cert issue":    `rm server.pem node1.pem node1.key`,
+	"x509ctl cert revoke":   `x509ctl cert issue node2.example.com`,
 	"x509ctl cert sign-csr": `rm node1.pem`,
 	"x509ctl inspect": `(umask 077; echo 'open sesame' > password.txt); cp "$X509CTL_DIR/ca/bundle.pem" .
 x509ctl cert issue node1.example.com --p12 node1.p12 --password-file password.txt`,

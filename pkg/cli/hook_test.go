@@ -22,7 +22,7 @@ func runHook(t *testing.T, ctx context.Context, script string, limit time.Durati
 	var stderr strings.Builder
 	a := newApp()
 	a.stderr = &stderr
-	err := a.serialHook([]string{path, "an argument"}, limit)(ctx, manager.HookCall{Authority: "cluster", Serial: "17", File: "/d/ca/serial"})
+	err := a.serialHook(hook{"serial_hook", []string{path, "an argument"}, limit})(ctx, manager.HookCall{Authority: "cluster", Serial: "17", File: "/d/ca/serial"})
 	return stderr.String(), err
 }
 
@@ -40,7 +40,7 @@ func TestSerialHook(t *testing.T) {
 		}
 	}
 	a := newApp()
-	err = a.serialHook([]string{"/nowhere/hook"}, time.Minute)(ctx, manager.HookCall{})
+	err = a.serialHook(hook{"serial_hook", []string{"/nowhere/hook"}, time.Minute})(ctx, manager.HookCall{})
 	if fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("no such program: %v", err)
 	}

@@ -29,7 +29,10 @@ one more: everything issued so far is out. When a private key was lost, take the
 lost certificate's number plus one, or "next" when in doubt.
 
 The number only rises, and never beyond "next". With --dry-run nothing is changed,
-and the live certificates that would be cut off are listed.`,
+and the live certificates that would be cut off are listed.
+
+When the number is in force, a new revocation list is published and change_hook is
+run. If that fails, the exit status is 1 and the number stays in force.`,
 		Example: `  # who would be cut off?
   x509ctl serial set-min next --dry-run
 
@@ -57,11 +60,11 @@ func runSerialSetMin(ctx context.Context, a *app, o serialSetMinOptions) error {
 		return err
 	}
 	result, err := svc.SetMinSerial(ctx, req)
-	if err != nil {
+	if err != nil && !isSpreadError(err) {
 		return fmt.Errorf("setting min-serial: %w", err)
 	}
 	if !o.dryRun {
-		return show(a, o.output, minSerialView{result.Before, result.After})
+		return afterChange(err, show(a, o.output, minSerialView{result.Before, result.After}))
 	}
 	if n := result.CutOff; n > len(result.Sample) {
 		a.note("%d live certificates would be cut off; these are the first %d", n, len(result.Sample))

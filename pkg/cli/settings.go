@@ -40,6 +40,8 @@ type settings struct {
 	serialCopies      pathList
 	serialHook        []string // argv, the first an absolute path; empty: no hook
 	serialHookTimeout time.Duration
+	changeHook        []string // like serialHook
+	changeHookTimeout time.Duration
 
 	origin map[string]string // where each comes from, by name
 }
@@ -68,6 +70,8 @@ func settingDefs(s *settings) []settingDef {
 		{"serial_copies", "", "", true, "list of further files that hold the highest serial number", &s.serialCopies},
 		{"serial_hook", "", "", true, "list: a program and its arguments, run after a reservation", &s.serialHook},
 		{"serial_hook_timeout", "X509CTL_SERIAL_HOOK_TIMEOUT", "", true, "how long that program may take", &s.serialHookTimeout},
+		{"change_hook", "", "", true, "list: a program and its arguments, run after a change", &s.changeHook},
+		{"change_hook_timeout", "X509CTL_CHANGE_HOOK_TIMEOUT", "", true, "how long that program may take", &s.changeHookTimeout},
 	}
 }
 
@@ -78,6 +82,7 @@ func defaultSettings() *settings {
 		lifetime:          24 * time.Hour,
 		keyType:           profile.ECDSAP256,
 		serialHookTimeout: time.Minute,
+		changeHookTimeout: time.Minute,
 		origin:            map[string]string{},
 	}
 }
@@ -238,6 +243,8 @@ type yamlSettings struct {
 	SerialCopies      []string `yaml:"serial_copies"`
 	SerialHook        []string `yaml:"serial_hook"`
 	SerialHookTimeout *string  `yaml:"serial_hook_timeout"`
+	ChangeHook        []string `yaml:"change_hook"`
+	ChangeHookTimeout *string  `yaml:"change_hook_timeout"`
 }
 
 func applyYAML(b []byte, s *settings, defs []settingDef) error {
@@ -251,8 +258,9 @@ func applyYAML(b []byte, s *settings, defs []settingDef) error {
 	texts := map[string]*string{
 		"wait": y.Wait, "lifetime": y.Lifetime, "key_type": y.KeyType,
 		"ca_passphrase_file": y.CAPassphraseFile, "serial_hook_timeout": y.SerialHookTimeout,
+		"change_hook_timeout": y.ChangeHookTimeout,
 	}
-	lists := map[string][]string{"serial_copies": y.SerialCopies, "serial_hook": y.SerialHook}
+	lists := map[string][]string{"serial_copies": y.SerialCopies, "serial_hook": y.SerialHook, "change_hook": y.ChangeHook}
 	for _, d := range defs {
 		value := lists[d.name]
 		if text := texts[d.name]; text != nil {
