@@ -318,7 +318,7 @@ func (e *CRLError) Unwrap() error { return e.Err }
 // FaultKind makes the error [fault.Invalid].
 func (e *CRLError) FaultKind() fault.Kind { return fault.Invalid }
 
-// crl asks whether verifiers can use crl.pem. None is fine: then there is the floor.
+// crl asks whether verifiers can use crl.pem. Who knows the floor can do without.
 func (e *examination) crl() {
 	if e.ca == nil {
 		return
@@ -326,6 +326,9 @@ func (e *examination) crl() {
 	path := e.inCA(authority.CRLName)
 	data, err := e.ca.CRL()
 	if fault.KindOf(err) == fault.NotFound {
+		if chain, err := e.ca.Public(); err == nil && chain[0].KeyUsage&x509.KeyUsageCRLSign != 0 {
+			e.say(SeverityWarning, path, &CRLError{Problem: "is missing: programs that don't know min-serial take what is revoked for valid"})
+		}
 		return
 	}
 	var list *trust.CRL

@@ -273,6 +273,9 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 	if err != nil {
 		return err
 	}
+	m.mu.Lock()
+	m.signers[req.Authority] = ca // with its passphrase, which need not be the settings'
+	m.mu.Unlock()
 	return l.Publish(ca.Fingerprint(), row.Counter.Floor)
 }
 
