@@ -9,7 +9,7 @@
 //	min-serial  0644  the smallest one still accepted, decimal
 //	bundle.pem  0644  what verifiers trust
 //	crl.pem     0644  the latest revocation list of each CA that is alive
-//	lock        0644  taken for every change; never renamed or removed. In it, how
+//	lock        0600  taken for every change; never renamed or removed. In it, how
 //	                  far the store had counted when it last changed
 //	next/       0700  a CA that is not active yet
 //	old/<serial>/     predecessors

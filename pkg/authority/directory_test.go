@@ -108,7 +108,7 @@ func TestPublishAfterACut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	published := []string{"bundle.pem -rw-r--r--", "cert.pem -rw-r--r--", "key.pem -r--------", "lock -rw-r--r--", "min-serial -rw-r--r--"}
+	published := []string{"bundle.pem -rw-r--r--", "cert.pem -rw-r--r--", "key.pem -r--------", "lock -rw-------", "min-serial -rw-r--r--"}
 	replaced := append([]string{"old drwx------", "old/7 drwx------", "old/7/cert.pem -rw-r--r--"}, published...)
 	withKey := append([]string{"old/7/key.pem -r--------"}, replaced...)
 

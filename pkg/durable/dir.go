@@ -52,16 +52,24 @@ type Dir struct {
 // is not. Error: [fault.NotFound] when it doesn't exist.
 func OpenDir(path string) (*Dir, error) {
 	f, err := os.OpenFile(path, unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = os.OpenFile(path, unix.O_DIRECTORY|passable|unix.O_CLOEXEC, 0)
+	}
 	if err != nil {
 		return nil, sorted(err)
 	}
 	return &Dir{f: f, path: path}, nil
 }
 
+// passable opens a directory that can't be listed or synced, but whose files can be
+// opened by who knows their names: another user's, with mode 0711.
+const passable = unix.O_PATH
+
 // OpenState is OpenDir for the state directory. Who can replace a file there, or owns
 // one, decides what the process does: so the directory, those below it and the
 // files that are read must belong to the directory's owner, or to root, and nobody
-// else may write to the directories.
+// else may write to the directories. A process with root's rights works in root's
+// directories only.
 //
 // Errors, here and of [Dir.Sub] and [Dir.ReadFile]: [*OwnerError]; [*SecrecyError].
 func OpenState(path string) (*Dir, error) {
@@ -74,7 +82,13 @@ func OpenState(path string) (*Dir, error) {
 		return nil, errors.Join(d.failed("examining", ".", err), d.Close())
 	}
 	d.state, d.owner = true, st.UID
-	if err := d.vet(path, st); err != nil {
+	err = d.vet(path, st)
+	if unix.Geteuid() == 0 && d.owner != 0 {
+		// Who started as root has become the directory's owner by now; this is another
+		// directory than the one that was looked at then.
+		err = &OwnerError{Path: path, Owner: d.owner, Want: 0}
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -114,6 +128,9 @@ type OwnerError struct {
 }
 
 func (e *OwnerError) Error() string {
+	if e.Want == 0 {
+		return fmt.Sprintf("%s belongs to user %d, where only root's are trusted", e.Path, e.Owner)
+	}
 	return fmt.Sprintf("%s belongs to user %d, and its directory to user %d", e.Path, e.Owner, e.Want)
 }
 
@@ -132,6 +149,9 @@ func (d *Dir) fd() int { return int(d.f.Fd()) }
 // Errors: [fault.NotFound]; [fault.Denied] for a symbolic link.
 func (d *Dir) Sub(name string) (*Dir, error) {
 	f, err := d.open(name, unix.O_DIRECTORY|unix.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = d.open(name, unix.O_DIRECTORY|passable, 0)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -220,6 +221,30 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = second.Unlock()
+}
+
+// Whoever may open the lock file may lock everybody out, and its owner must be able to.
+func TestLockMode(t *testing.T) {
+	d, path := open(t)
+	lockIt := func(what string) {
+		l, err := d.Lock(t.Context(), "lock")
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := l.Unlock(); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := d.Stat("lock"); err != nil || st.Mode.Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", what, st.Mode, err)
+		}
+	}
+	umask := syscall.Umask(0o777)
+	lockIt("with a umask of 0777")
+	syscall.Umask(umask)
+	if err := os.Chmod(filepath.Join(path, "lock"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	lockIt("of an earlier version")
 }
 
 // A lock file is deleted while one process holds it and another waits for it.

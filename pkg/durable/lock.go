@@ -65,9 +65,12 @@ func (d *Dir) TryLock(name string) (*Lock, error) {
 
 // try opens the file name, made when it isn't there, and locks it if it is free.
 func (d *Dir) try(name string) (f *os.File, free bool, err error) {
-	f, err = d.open(name, unix.O_RDWR|unix.O_CREAT, 0o644)
+	f, err = d.open(name, unix.O_RDWR|unix.O_CREAT, lockMode)
 	if err != nil {
 		return nil, false, err
+	}
+	if err := d.closeToOthers(f, name); err != nil {
+		return nil, false, errors.Join(err, f.Close())
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -77,6 +80,22 @@ func (d *Dir) try(name string) (f *os.File, free bool, err error) {
 		return nil, false, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
 	}
 	return f, true, nil
+}
+
+// lockMode is a lock file's mode: who may open it may lock everybody out.
+const lockMode = 0o600
+
+// closeToOthers gives a lock file its mode, whatever the umask or an earlier version
+// made of it.
+func (d *Dir) closeToOthers(f *os.File, name string) error {
+	info, err := f.Stat()
+	if err == nil && info.Mode().Perm() != lockMode {
+		err = f.Chmod(lockMode)
+	}
+	if err != nil {
+		return d.failed("setting the mode of", name, cause(err))
+	}
+	return nil
 }
 
 // isStill reports whether the open file f is the one called name in d.
