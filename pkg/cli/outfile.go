@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
 )
@@ -29,22 +31,49 @@ func (a *app) claim(path string, mode fs.FileMode) (*outfile, error) {
 	if path == "-" || path == "/dev/stdout" {
 		return &outfile{path: "-", stream: a.stdout}, nil
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		// Not blocking: a FIFO that nobody reads is an error, not a wait for ever.
-		f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
-		if errors.Is(err, syscall.ENXIO) {
-			return nil, fault.Errorf(fault.Unavailable, "nobody reads from %s", path)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("opening the output: %w", err)
-		}
-		return &outfile{path: path, stream: f, opened: f}, nil
+	stream, err := openStream(path, mode)
+	if err != nil {
+		return nil, a.whoIsRefused(err)
+	}
+	if stream != nil {
+		return &outfile{path: path, stream: stream, opened: stream}, nil
 	}
 	file, err := durable.Claim(path, mode)
 	if err != nil {
 		return nil, a.whoIsRefused(err)
 	}
 	return &outfile{path: path, file: file}, nil
+}
+
+// openStream opens the pipe or device at path, or returns nil when there is none. What
+// is looked at is what is opened, whatever the path means by then. A secret, which is
+// what only its owner may read, goes into no pipe of another user's.
+func openStream(path string, mode fs.FileMode) (*os.File, error) {
+	at, err := os.OpenFile(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil //nolint:nilerror // there is nothing, or durable.Claim says what it is
+	}
+	defer at.Close()
+	info, err := at.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("opening the output: %w", err)
+	}
+	if info.Mode().IsRegular() || info.IsDir() {
+		return nil, nil
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || mode&0o077 == 0 && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return nil, fault.Errorf(fault.Denied, "%s belongs to another user, who could read the secret that goes there", path)
+	}
+	// Not blocking: a FIFO that nobody reads is an error, not a wait for ever.
+	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", at.Fd()), os.O_WRONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENXIO) {
+		return nil, fault.Errorf(fault.Unavailable, "nobody reads from %s", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, errors.Unwrap(err))
+	}
+	return f, nil
 }
 
 // name is the path as the user gave it, or nothing for a file that isn't wanted.
