@@ -59,7 +59,8 @@ minimum accepted serial: "floor only". A list that is out of date still revokes 
 is on it; --require-fresh wants one of the present time.
 
 So a certificate that somebody made elsewhere with the CA's stolen key passes. With
---recorded it has to be in the database as well, as everything is that x509ctl issued.
+--recorded it has to be in the database as well, as everything is that x509ctl issued,
+and not be revoked there.
 
 With --ca-file others' certificates are judged, by RFC 5280 alone: the roots are in
 that file, certificates between in --intermediates or behind the one in question, and
@@ -96,7 +97,7 @@ given once for each CA's list; without one nothing is known of revocation:
 	f.BoolVar(&o.requireFresh, "require-fresh", false, "want a revocation list of the present time")
 	f.Var(&o.serial, "serial", "want this certificate")
 	f.Var(&o.fingerprint, "fingerprint", "want the certificate with this SHA-256 fingerprint")
-	f.BoolVar(&o.recorded, "recorded", false, "want it in the database, too")
+	f.BoolVar(&o.recorded, "recorded", false, "want it in the database, too, and not revoked there")
 	f.StringVar(&o.caFile, "ca-file", "", "judge others' certificates by the roots in `FILE`")
 	f.StringVar(&o.intermediates, "intermediates", "", "certificates between those and the roots are in `FILE`")
 	addListFlags(cmd, &o.output)
@@ -222,7 +223,7 @@ type verifyView struct {
 	Reason     string    `json:"reason"`     // why it is invalid, for programs
 	Error      string    `json:"error"`      // the same in words
 
-	Recorded string          `json:"recorded" table:"extra"` // "yes", "no", or empty when that was not asked
+	Recorded string          `json:"recorded" table:"extra"` // "yes", "no", "revoked", or empty when that was not asked
 	CRLs     []verifyCRLView `json:"crls" table:"-"`         // the lists that were asked
 }
 

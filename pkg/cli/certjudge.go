@@ -53,18 +53,18 @@ func (a *app) newOwnJudge(ctx context.Context, o certVerifyOptions) (judge, erro
 		Purpose: purpose, Name: o.name + o.ip, Email: o.email, // of names there is one
 		Serial: serial.Number(o.serial), Fingerprint: o.fingerprint,
 	}}
-	file, data := "crl.pem", v.CRL
+	file := "crl.pem"
 	if len(o.crls) > 0 {
 		file = o.crls[0]
-		if data, err = a.readInput(file, trust.MaxCRL); err != nil {
-			return nil, fmt.Errorf("reading the revocation list: %w", err)
-		}
+		j.check.CRL, err = a.readCRL(file)
+	} else {
+		j.check.CRL, err = v.List()
 	}
-	if data != nil {
-		if j.check.CRL, err = trust.ParseCRL(data); err != nil {
-			return nil, fmt.Errorf("reading the revocation list %s: %w", inputName(file), err)
-		}
-		j.crls = []verifyCRLView{newVerifyCRLView(file, j.check.Asked(), j.check.At)}
+	if err != nil {
+		return nil, err
+	}
+	if l := j.check.Asked(); l != nil {
+		j.crls = []verifyCRLView{newVerifyCRLView(file, l, j.check.At)}
 	}
 	j.revocation = string(j.check.Revocation())
 	if o.recorded {
@@ -73,6 +73,19 @@ func (a *app) newOwnJudge(ctx context.Context, o certVerifyOptions) (judge, erro
 		}
 	}
 	return j, nil
+}
+
+// readCRL reads the lists in a file.
+func (a *app) readCRL(path string) (*trust.CRL, error) {
+	data, err := a.readInput(path, trust.MaxCRL)
+	if err != nil {
+		return nil, fmt.Errorf("reading the revocation list: %w", err)
+	}
+	l, err := trust.ParseCRL(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the revocation list %s: %w", inputName(path), err)
+	}
+	return l, nil
 }
 
 func newVerifyCRLView(file string, l *trust.CRL, at time.Time) verifyCRLView {
@@ -99,7 +112,7 @@ func (j *ownJudge) judge(ctx context.Context, v *verifyView, data []byte) error 
 		case err == nil:
 			v.Recorded = "yes"
 		case errors.As(err, &no):
-			v.Recorded = "no"
+			v.Recorded = map[bool]string{true: "no", false: "revoked"}[no.Reason == trust.NotRecorded]
 		}
 	}
 	return v.decide(cert, err)
@@ -130,13 +143,9 @@ func (a *app) newChainJudge(_ context.Context, o certVerifyOptions) (judge, erro
 	j.check = trust.ChainCheck{At: a.momentOf(o), Purpose: purpose, Name: o.name + o.ip, Email: o.email, RequireFresh: o.requireFresh}
 	var crls []*trust.CRL
 	for _, file := range o.crls {
-		data, err := a.readInput(file, trust.MaxCRL)
+		first, err := a.readCRL(file)
 		if err != nil {
-			return nil, fmt.Errorf("reading the revocation list: %w", err)
-		}
-		first, err := trust.ParseCRL(data)
-		if err != nil {
-			return nil, fmt.Errorf("reading the revocation list %s: %w", inputName(file), err)
+			return nil, err
 		}
 		crls = append(crls, first)
 		for l := first; l != nil; l = l.Next() {

@@ -126,7 +126,10 @@ func verifyHints(cmd *cobra.Command, err *trust.VerifyError) []string {
 		}
 		return []string{"another CA's certificates are judged by the roots that --ca-file names"}
 	case trust.StaleCRL:
-		return []string{"name a newer revocation list with --crl"}
+		if cmd.Flags().Changed("crl") || foreign {
+			return []string{"name a newer revocation list with --crl"}
+		}
+		return []string{`"x509ctl ca crl" publishes a new revocation list`}
 	case trust.NotRecorded:
 		return []string{"unless you signed it yourself, somebody else has the CA's key: replace the CA"}
 	}
@@ -221,6 +224,8 @@ func stateHints(err error) []string {
 		return []string{`"x509ctl ca init --if-missing" writes it again, from the CA and the database`}
 	case errors.Is(err, manager.ErrKeyMismatch), errors.Is(err, manager.ErrNotPublished):
 		return []string{"put ca/cert.pem and ca/key.pem back as they were, from a backup for instance"}
+	case errors.As(err, &damaged) && filepath.Base(damaged.Path) == "crl.pem":
+		return []string{`"x509ctl ca crl" publishes a revocation list anew`}
 	case errors.As(err, &damaged):
 		return []string{
 			"run the command again, once nobody copies files into the directory any more",

@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"path/filepath"
+	"time"
 
+	"x509ctl/pkg/authority"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/trust"
@@ -15,10 +18,22 @@ import (
 type Verifier struct {
 	Bundle *trust.Bundle
 	Floor  serial.Floor
-	// CRL is the authority's revocation list as it is published, for trust.ParseCRL;
-	// nil while there is none. It is not read here: most callers don't ask it, and it
-	// may be long.
+	// CRL is the authority's revocation list as it is published; nil while there is
+	// none. List reads it: most callers don't ask it, and it may be long.
 	CRL []byte
+}
+
+// List returns the published revocation list, nil while there is none. The error is a
+// [DamagedError].
+func (v Verifier) List() (*trust.CRL, error) {
+	if v.CRL == nil {
+		return nil, nil
+	}
+	l, err := trust.ParseCRL(v.CRL)
+	if err != nil {
+		return nil, &DamagedError{Path: authority.CRLName, Err: err}
+	}
+	return l, nil
 }
 
 // Verifier implements Service.
@@ -36,7 +51,7 @@ func (m *Manager) Verifier(_ context.Context, id AuthorityID) (Verifier, error) 
 	}
 	bundle, err := trust.ParseBundle(data)
 	if err != nil {
-		return Verifier{}, err
+		return Verifier{}, &DamagedError{Path: filepath.Join(d.Path(), "bundle.pem"), Err: err}
 	}
 	floor, err := d.Floor()
 	if err == nil && floor == 0 {
@@ -54,10 +69,10 @@ func (m *Manager) Verifier(_ context.Context, id AuthorityID) (Verifier, error) 
 }
 
 // CheckRecorded returns nil when leaf is in the inventory of svc's authority, octet for
-// octet. A certificate that is valid and not recorded was made with the CA's key, and
+// octet, and was not revoked there. A certificate that is valid and not recorded was made with the CA's key, and
 // not by x509ctl: whoever did that has the key. So leaf should have been found valid
-// before. The error is a *trust.VerifyError with [trust.NotRecorded], or
-// svc.Certificate's.
+// before. The error is a *trust.VerifyError with [trust.NotRecorded] or
+// [trust.Revoked], or svc.Certificate's.
 func CheckRecorded(ctx context.Context, svc Service, id AuthorityID, leaf *x509.Certificate) error {
 	if !leaf.SerialNumber.IsInt64() {
 		return &trust.VerifyError{Reason: trust.NotRecorded, Text: "the certificate has a number that x509ctl doesn't give"}
@@ -73,6 +88,9 @@ func CheckRecorded(ctx context.Context, svc Service, id AuthorityID, leaf *x509.
 	case c.Fingerprint != sha256.Sum256(leaf.Raw):
 		return &trust.VerifyError{Reason: trust.NotRecorded, Text: fmt.Sprintf(
 			"certificate %v is signed with the CA's key, but x509ctl has issued another one of this number, for %q", n, c.CommonName)}
+	case !c.Revoked.IsZero():
+		return &trust.VerifyError{Reason: trust.Revoked, Text: fmt.Sprintf(
+			"certificate %v is revoked since %s (%s), as the database has it", n, c.Revoked.UTC().Format(time.RFC3339), c.Reason)}
 	}
 	return nil
 }
