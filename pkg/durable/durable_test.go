@@ -494,7 +494,17 @@ func TestOpenState(t *testing.T) {
 	if err := os.Chown(path, 1000, 1000); err != nil {
 		t.Fatal(err)
 	}
-	if err := try(); err != nil {
-		t.Errorf("root's files in another user's directory: %v", err)
+	if err := try(); !errors.As(err, &owner) || owner.Path != path || owner.Owner != 1000 || owner.Want != 0 {
+		t.Errorf("another user's directory for root: %v", err)
+	}
+	if err := errors.Join(os.Chmod(filepath.Dir(filepath.Dir(path)), 0o711), syscall.Seteuid(1000)); err != nil {
+		t.Fatal(err)
+	}
+	err := try()
+	if err := syscall.Seteuid(0); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Errorf("root's files in the user's own directory: %v", err)
 	}
 }
