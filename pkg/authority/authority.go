@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -82,6 +83,38 @@ func newAuthority(chain []*x509.Certificate, key crypto.Signer, encrypted bool) 
 		return nil, err
 	}
 	return &Authority{issuer, chain, key, encrypted, sha256.Sum256(chain[0].Raw)}, nil
+}
+
+// Match returns the fingerprint of the CA whose files have these contents, when they
+// belong together; chain is empty for a self-signed one. Of an encrypted key it can't be
+// known without its passphrase.
+//
+// Errors: [ErrKeyMismatch]; fault.Malformed.
+func Match(cert, chain, key []byte) (Fingerprint, error) {
+	certs, err := decodeCertificates(cert)
+	if err != nil {
+		return Fingerprint{}, fmt.Errorf("reading %s: %w", certFile, err)
+	}
+	if len(certs) != 1 {
+		return Fingerprint{}, fault.Errorf(fault.Malformed, "%s holds %d certificates, not one", certFile, len(certs))
+	}
+	if len(chain) > 0 {
+		above, err := decodeCertificates(chain)
+		if err != nil {
+			return Fingerprint{}, fmt.Errorf("reading %s: %w", chainFile, err)
+		}
+		certs = append(certs, above...)
+	}
+	signer, encrypted, err := decodeKey(key, nil)
+	switch {
+	case encrypted && errors.Is(err, ErrPassphraseNeeded):
+		_, err = profile.NewIssuer(certs)
+	case err == nil:
+		_, err = newAuthority(certs, signer, encrypted)
+	default:
+		err = fmt.Errorf("reading %s: %w", keyFile, err)
+	}
+	return sha256.Sum256(certs[0].Raw), err
 }
 
 // Public returns the published CA certificate and those above it, without the key.

@@ -26,7 +26,8 @@ func newRestoreCmd(a *app) *cobra.Command {
 		Use:   "restore FILE",
 		Short: "Make the directory from a backup",
 		Long: `Make the directory from what "x509ctl backup" wrote. The directory may exist but
-holds no CA yet. With - the archive is read from standard input.
+holds no CA yet, or what is left of the same one without its database; an x509ctl.yaml
+that is there is kept. With - the archive is read from standard input.
 
 Nobody knows which serial numbers were used since the backup was made. So the
 count goes on above what --at-least or --from say, or jumps to where the clock is,
@@ -69,10 +70,13 @@ func runRestore(ctx context.Context, a *app, o restoreOptions) error {
 		in = f
 	}
 	s, err := manager.Restore(ctx, config, in, known, o.keepMin)
-	if err != nil {
+	if err != nil && !isSpreadError(err) {
 		return fmt.Errorf("restoring %s: %w", o.file, err)
 	}
-	return show(a, o.output, newSerialView(s))
+	if s.KeptSettings {
+		a.note("%s was there and stays as it is; the backup has another one", settingsFile)
+	}
+	return afterChange(err, show(a, o.output, newSerialView(s.Serial)))
 }
 
 // openArchive opens a regular file: an archive may be larger than memory, so it is

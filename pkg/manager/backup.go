@@ -1,18 +1,15 @@
 package manager
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
-	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 )
 
@@ -95,133 +92,19 @@ func (m *Manager) collect(ctx context.Context) (out []entry, active authority.Fi
 }
 
 func sameActive(ctx context.Context, path string, active authority.Fingerprint) (bool, error) {
-	db, err := store.OpenSQLite(ctx, path, store.Options{})
+	row, err := archivedRow(ctx, path, store.Options{})
+	return row.Active == active, err
+}
+
+// archivedRow returns the cluster's row in the database at path, which is closed again.
+func archivedRow(ctx context.Context, path string, o store.Options) (row store.Authority, err error) {
+	db, err := store.OpenSQLite(ctx, path, o)
 	if err != nil {
-		return false, err
+		return row, err
 	}
-	same := false
-	err = db.Read(ctx, func(tx *store.Tx) error {
-		row, err := tx.Authority(Cluster)
-		same = row.Active == active
+	err = db.Read(ctx, func(tx *store.Tx) (err error) {
+		row, err = tx.Authority(Cluster)
 		return err
 	})
-	return same, errors.Join(err, db.Close())
-}
-
-// Restore makes a state directory from a backup. The directory may hold nothing of
-// ours but what an earlier try that was cut has made. What the authority did since the
-// backup is not known, so the count jumps by serial.Jump, or goes on above atLeast
-// when that is not 0, and the floor moves above it unless keepFloor is set.
-func Restore(ctx context.Context, c Config, r io.Reader, atLeast serial.Number, keepFloor bool) (Serial, error) {
-	m := New(c)
-	out, err := m.restore(ctx, r, RecoverRequest{Authority: Cluster, AtLeast: atLeast, KeepFloor: keepFloor})
-	return out, errors.Join(err, m.Close())
-}
-
-// ErrRestoreOver means that a backup would be mixed with what is there.
-var ErrRestoreOver = fault.New(fault.Exists, "there is a CA here already, and a backup is not restored over it")
-
-func (m *Manager) restore(ctx context.Context, r io.Reader, req RecoverRequest) (out Serial, err error) {
-	state, err := m.makeStateDir()
-	if err != nil {
-		return out, err
-	}
-	if _, err := state.Stat(databaseFile); fault.KindOf(err) != fault.NotFound {
-		return out, errors.Join(ErrRestoreOver, err)
-	}
-	snap, err := m.makeSnapshotDir()
-	if err != nil {
-		return out, err
-	}
-	defer func() { err = errors.Join(err, snap.remove()) }()
-	path := snap.database()
-	entries, err := readArchive(r, path)
-	if err != nil {
-		return out, err
-	}
-	if _, err := sameActive(ctx, path, authority.Fingerprint{}); err != nil {
-		return out, fmt.Errorf("opening the database of the backup: %w", err)
-	}
-	if err := restoreFiles(state, entries); err != nil {
-		return out, err
-	}
-	if out, err = m.restoreDatabase(ctx, path, req); err != nil {
-		return out, err
-	}
-	return out, m.spread(ctx, req.Authority, "restore")
-}
-
-// restoreDatabase moves the count and the floor on in the database while it still
-// has its temporary name: only then does the directory become usable.
-func (m *Manager) restoreDatabase(ctx context.Context, path string, req RecoverRequest) (out Serial, err error) {
-	db, err := store.OpenSQLite(ctx, path, store.Options{Migrate: true})
-	if err != nil {
-		return out, err
-	}
-	m.mu.Lock()
-	m.store = db
-	m.mu.Unlock()
-	out, err = m.recoverSerial(ctx, req)
-	if err == nil {
-		err = db.Write(ctx, func(tx *store.Tx) error { return tx.Audit(m.audit("restore", "", done, "")) })
-	}
-	m.mu.Lock()
-	m.store = nil
-	m.mu.Unlock()
-	if err := errors.Join(err, db.Close()); err != nil {
-		return out, err
-	}
-	return out, store.PlaceSQLite(path, filepath.Join(m.config.Dir, databaseFile))
-}
-
-// restoreFiles makes the files of a backup, those of an earlier try counted as made.
-func restoreFiles(state *durable.Dir, entries []entry) error {
-	if err := state.Mkdir(clusterDir, 0o711); err != nil {
-		return err
-	}
-	ca, err := state.Sub(clusterDir)
-	if err != nil {
-		return err
-	}
-	defer ca.Close()
-	for _, e := range entries {
-		dir, name := state, e.name
-		if d, base := filepath.Split(e.name); d != "" {
-			dir, name = ca, base
-		}
-		if err := restoreFile(dir, name, e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func restoreFile(dir *durable.Dir, name string, e entry) error {
-	have, _, err := dir.ReadFile(name, backupLimit, durable.Public)
-	switch {
-	case fault.KindOf(err) == fault.NotFound:
-		return dir.Create(name, e.mode, e.data)
-	case err != nil:
-		return err
-	case bytes.Equal(have, e.data):
-		return nil
-	case e.name == clusterDir+"/serial" || e.name == clusterDir+"/min-serial":
-		// What a failover or a replica left is at least as new: the count and the
-		// floor go on above both.
-		return keepLarger(dir, name, have, e)
-	}
-	return fmt.Errorf("making %s: %w", filepath.Join(dir.Path(), name), ErrRestoreOver)
-}
-
-func keepLarger(dir *durable.Dir, name string, have []byte, e entry) error {
-	theirs, err := serial.ParseFile(e.data)
-	if err != nil {
-		return fmt.Errorf("reading %s of the backup: %w", e.name, err)
-	}
-	ours, err := serial.ParseFile(have)
-	if err == nil && ours >= theirs {
-		return nil
-	}
-	_, err = dir.Replace(name, e.mode, e.data)
-	return err
+	return row, errors.Join(err, db.Close())
 }

@@ -29,7 +29,9 @@ func (h *history) backup() []byte {
 }
 
 func (h *history) restore(backup []byte, atLeast serial.Number, keepFloor bool) (Serial, error) {
-	return Restore(context.Background(), h.config, bytes.NewReader(backup), atLeast, keepFloor)
+	h.t.Helper()
+	r, err := Restore(context.Background(), h.config, bytes.NewReader(backup), atLeast, keepFloor)
+	return r.Serial, err
 }
 
 func (h *history) write(name, content string) {

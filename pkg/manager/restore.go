@@ -1,0 +1,255 @@
+package manager
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+
+	"x509ctl/pkg/authority"
+	"x509ctl/pkg/durable"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+)
+
+// Restored is what a restore came to.
+type Restored struct {
+	Serial
+	// KeptSettings says that there was a settings file already, other than the
+	// backup's. It stayed: who edited it meant that.
+	KeptSettings bool
+}
+
+// Restore makes a state directory from a backup. The directory may hold nothing of
+// ours but what an earlier try that was cut has made, or what is left of the same CA
+// without its database. What the authority did since the backup is not known, so the
+// count jumps by serial.Jump, or goes on above atLeast when that is not 0, and the
+// floor moves above it unless keepFloor is set.
+//
+// All is checked before anything is written, but for an encrypted key, for which
+// nobody is asked: whether it is the certificate's is seen when it signs.
+func Restore(ctx context.Context, c Config, r io.Reader, atLeast serial.Number, keepFloor bool) (Restored, error) {
+	m := New(c)
+	out, err := m.restore(ctx, r, RecoverRequest{Authority: Cluster, AtLeast: atLeast, KeepFloor: keepFloor})
+	return out, errors.Join(err, m.Close())
+}
+
+// ErrRestoreOver means that a backup would be mixed with what is there.
+var ErrRestoreOver = fault.New(fault.Exists, "there is a CA here already, and a backup is not restored over it")
+
+func (m *Manager) restore(ctx context.Context, r io.Reader, req RecoverRequest) (out Restored, err error) {
+	state, err := m.makeStateDir()
+	if err != nil {
+		return out, err
+	}
+	if _, err := state.Stat(databaseFile); fault.KindOf(err) != fault.NotFound {
+		return out, errors.Join(ErrRestoreOver, err)
+	}
+	snap, err := m.makeSnapshotDir()
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, snap.remove()) }()
+	path := snap.database()
+	entries, err := readArchive(r, path)
+	if err != nil {
+		return out, err
+	}
+	row, err := checkBackup(ctx, path, entries)
+	if err != nil {
+		return out, err
+	}
+	plan, err := planRestore(state, entries)
+	if err != nil {
+		return out, err
+	}
+	if err := m.tryRecovery(row.Counter, plan, req); err != nil {
+		return out, err
+	}
+	if err := plan.write(state); err != nil {
+		return out, err
+	}
+	out.KeptSettings = plan.keptSettings
+	if out.Serial, err = m.restoreDatabase(ctx, path, req); err != nil {
+		return out, err
+	}
+	return out, m.spread(ctx, req.Authority, "restore")
+}
+
+// checkBackup returns the cluster's row of a backup whose database, CA certificate and
+// key belong together.
+func checkBackup(ctx context.Context, path string, entries []entry) (store.Authority, error) {
+	row, err := archivedRow(ctx, path, store.Options{Migrate: true})
+	if fault.KindOf(err) == fault.NotFound {
+		return row, fault.New(fault.Malformed, "the database of the backup has no CA")
+	}
+	if err != nil {
+		return row, fmt.Errorf("opening the database of the backup: %w", err)
+	}
+	file := func(name string) []byte {
+		i := slices.IndexFunc(entries, func(e entry) bool { return e.name == clusterDir+"/"+name })
+		if i < 0 {
+			return nil
+		}
+		return entries[i].data
+	}
+	active, err := authority.Match(file(authority.CertName), file(authority.ChainName), file(authority.KeyName))
+	if err != nil {
+		// Not with its own kind and hints, which are about files in their place.
+		return row, fault.Errorf(fault.Malformed, "reading the CA of the backup: %v", err)
+	}
+	if active != row.Active {
+		return row, fault.New(fault.Malformed, "the CA certificate of the backup is not the one of its database")
+	}
+	return row, nil
+}
+
+// tryRecovery refuses what restoreDatabase would refuse once the files are written.
+func (m *Manager) tryRecovery(row serial.Row, p *restorePlan, req RecoverRequest) (err error) {
+	seen := serial.Seen{Exists: p.serial != 0, Serial: p.serial, Floor: serial.Floor(p.floor)}
+	if seen.Copies, err = m.copies().Salvage(); err == nil {
+		_, err = serial.Recover(row, seen, req.AtLeast, req.KeepFloor, m.now())
+	}
+	return err
+}
+
+// restoreDatabase moves the count and the floor on in the database while it still
+// has its temporary name: only then does the directory become usable.
+func (m *Manager) restoreDatabase(ctx context.Context, path string, req RecoverRequest) (out Serial, err error) {
+	db, err := store.OpenSQLite(ctx, path, store.Options{})
+	if err != nil {
+		return out, err
+	}
+	m.mu.Lock()
+	m.store = db
+	m.mu.Unlock()
+	out, err = m.recoverSerial(ctx, req)
+	if err == nil {
+		err = db.Write(ctx, func(tx *store.Tx) error { return tx.Audit(m.audit("restore", "", done, "")) })
+	}
+	m.mu.Lock()
+	m.store = nil
+	m.mu.Unlock()
+	if err := errors.Join(err, db.Close()); err != nil {
+		return out, err
+	}
+	return out, store.PlaceSQLite(path, filepath.Join(m.config.Dir, databaseFile))
+}
+
+// A restorePlan is what a restore writes, once all of it was compared with what is
+// there.
+type restorePlan struct {
+	missing, replaced []entry
+	serial, floor     serial.Number // the larger of the backup's and the directory's; 0 for none
+	keptSettings      bool
+}
+
+// planRestore compares the files of a backup with those that are there, of which it
+// changes none. Those of an earlier try, equal to the backup's, count as made.
+// Error: [ErrRestoreOver].
+func planRestore(state *durable.Dir, entries []entry) (*restorePlan, error) {
+	ca, err := state.Sub(clusterDir)
+	switch {
+	case err == nil:
+		defer ca.Close()
+	case fault.KindOf(err) != fault.NotFound:
+		return nil, err
+	}
+	p := &restorePlan{}
+	for _, e := range entries {
+		dir, name := e.place(state, ca)
+		if err := p.add(dir, name, e); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// add plans for one file. dir is nil when it is not there.
+func (p *restorePlan) add(dir *durable.Dir, name string, e entry) error {
+	var have []byte
+	err := fault.New(fault.NotFound, "no directory")
+	if dir != nil {
+		have, _, err = dir.ReadFile(name, backupLimit, durable.Public)
+	}
+	missing := fault.KindOf(err) == fault.NotFound
+	if err != nil && !missing {
+		return err
+	}
+	switch {
+	case e.name == clusterDir+"/serial":
+		p.number(&p.serial, have, missing, e)
+	case e.name == clusterDir+"/min-serial":
+		p.number(&p.floor, have, missing, e)
+	case missing:
+		p.missing = append(p.missing, e)
+	case bytes.Equal(have, e.data):
+	case e.name == settingsFile:
+		p.keptSettings = true
+	default:
+		return fmt.Errorf("making %s: %w", filepath.Join(dir.Path(), name), ErrRestoreOver)
+	}
+	return nil
+}
+
+// number plans for the file of a count: what a failover or a replica left may be newer
+// than the backup's, and the larger holds. One without a number in it says nothing.
+func (p *restorePlan) number(to *serial.Number, have []byte, missing bool, e entry) {
+	theirs, err := serial.ParseFile(e.data)
+	if err != nil {
+		theirs = 0
+	}
+	ours, err := serial.ParseFile(have)
+	if err != nil {
+		ours = 0
+	}
+	*to = max(ours, theirs)
+	switch {
+	case theirs <= ours || theirs == 0:
+	case missing:
+		p.missing = append(p.missing, e)
+	default:
+		p.replaced = append(p.replaced, e)
+	}
+}
+
+// write makes the files.
+func (p *restorePlan) write(state *durable.Dir) error {
+	if err := state.Mkdir(clusterDir, 0o711); err != nil {
+		return err
+	}
+	ca, err := state.Sub(clusterDir)
+	if err != nil {
+		return err
+	}
+	defer ca.Close()
+	for _, e := range p.replaced {
+		dir, name := e.place(state, ca)
+		if _, err := dir.Replace(name, e.mode, e.data); err != nil {
+			return err
+		}
+	}
+	for _, e := range p.missing {
+		dir, name := e.place(state, ca)
+		err := dir.Create(name, e.mode, e.data)
+		if fault.KindOf(err) == fault.Exists { // since it was looked for
+			err = fmt.Errorf("making %s: %w", filepath.Join(dir.Path(), name), ErrRestoreOver)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place returns the directory of e, and its name there.
+func (e entry) place(state, ca *durable.Dir) (*durable.Dir, string) {
+	if dir, name := filepath.Split(e.name); dir != "" {
+		return ca, name
+	}
+	return state, e.name
+}
