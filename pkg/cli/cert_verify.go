@@ -87,6 +87,11 @@ given once for each CA's list; without one nothing is known of revocation:
 			return runCertVerify(cmd.Context(), a, o)
 		},
 	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *certVerifyOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.Var(&o.at, "at", "judge as of this time, RFC 3339 (default now)")
 	f.StringVar(&o.name, "name", "", "want this DNS `NAME` or IP address in the certificate")
@@ -102,7 +107,6 @@ given once for each CA's list; without one nothing is known of revocation:
 	f.StringVar(&o.intermediates, "intermediates", "", "certificates between those and the roots are in `FILE`")
 	addListFlags(cmd, &o.output)
 	completeWords(cmd, "purpose", string(trust.Client), string(trust.Server), string(trust.Email), string(trust.CodeSigning))
-	return cmd
 }
 
 // check refuses what could be answered with yes by mistake, as an empty name, of which
