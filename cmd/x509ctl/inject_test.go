@@ -2,12 +2,15 @@ package main_test
 
 import (
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"x509ctl/pkg/trust"
 )
 
 // The calls that change something, those that only look, and those that a full disk
@@ -192,6 +195,43 @@ func TestInjectSetMin(t *testing.T) {
 			l.after(s, l.out())
 		}
 	})
+}
+
+// TestInjectRevoke strikes a revocation and the list that follows: the list is whole,
+// has what was said to be revoked, and has it in any case after the same command again.
+func TestInjectRevoke(t *testing.T) {
+	all := slices.Concat(injections([]string{"fsync", "write", "renameat"}, ioError), injections(changing, killed))
+	strike(t, all, func(t *testing.T) (*cluster, func() []string, func(struck)) {
+		l := newLifeOf(t, 1)
+		var number string
+		args := func() []string {
+			l.ok("cert", "sign-csr", l.requests[0], "--out", filepath.Join(l.out(), "next.pem"))
+			number = fmt.Sprint(l.count().Last)
+			return []string{"cert", "revoke", number, "--yes"}
+		}
+		return l.cluster, args, func(s struck) {
+			if listed := l.listed(number); s.status == 0 && !s.killed && !listed {
+				t.Errorf("%s is said to be revoked, and is not on the list", number)
+			}
+			l.ok("cert", "revoke", number, "--yes")
+			if !l.listed(number) {
+				t.Errorf("%s was revoked again, and is not on the list", number)
+			}
+			l.after(s, l.out())
+		}
+	})
+}
+
+// listed reports whether a number is on the published list, which has to be whole.
+func (l *life) listed(number string) bool {
+	l.t.Helper()
+	list, err := trust.ParseCRL([]byte(read(l.t, l.path("ca", "crl.pem"))))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	n, _ := new(big.Int).SetString(number, 10)
+	_, found := list.Find(n)
+	return found
 }
 
 // TestInjectNodeAdd strikes a change of the database alone.

@@ -11,7 +11,9 @@ import java.nio.file.Path;
 import java.security.KeyStore;
 import java.security.PrivateKey;
 import java.security.cert.CertPathValidator;
+import java.security.cert.CertStore;
 import java.security.cert.CertificateFactory;
+import java.security.cert.CollectionCertStoreParameters;
 import java.security.cert.PKIXParameters;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
@@ -30,6 +32,7 @@ import javax.net.ssl.X509TrustManager;
  * divided by tabs, and gets a line of output: "ok" and an answer, or "bad" and why.
  *
  * verify CA LEAF          is the chain in LEAF good for a server and for a client?
+ * revocation CA CRL LEAF  is the chain in LEAF good, and on none of the lists in CRL?
  * keystore P12 PW         the keys' algorithms, and how many certificates each has
  * client PORT NAME CA P12 PW
  *                         asks a server on this host for its page; the answer is that
@@ -56,6 +59,7 @@ public final class Judge {
     static String answer(String[] words) throws Exception {
         return switch (words[0]) {
             case "verify" -> verify(words[1], certificates(words[2]));
+            case "revocation" -> revocation(words[1], words[2], certificates(words[3]));
             case "keystore" -> keystore(words[1], words[2]);
             case "client" -> client(Integer.parseInt(words[1]), words[2], context(words[3], words[4], words[5]));
             case "server" -> server(context(words[1], words[2], words[3]));
@@ -74,6 +78,17 @@ public final class Judge {
         X509TrustManager manager = (X509TrustManager) trust(ca).getTrustManagers()[0];
         manager.checkServerTrusted(array, "UNKNOWN");
         manager.checkClientTrusted(array, "UNKNOWN");
+        return chain.get(0).getSubjectX500Principal().toString();
+    }
+
+    /** Validates a chain by RFC 5280 with revocation lists, one for each of its CAs. */
+    static String revocation(String ca, String crl, List<X509Certificate> chain) throws Exception {
+        CertificateFactory factory = CertificateFactory.getInstance("X.509");
+        PKIXParameters parameters = new PKIXParameters(anchors(ca));
+        try (InputStream in = new FileInputStream(crl)) {
+            parameters.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(factory.generateCRLs(in))));
+        }
+        CertPathValidator.getInstance("PKIX").validate(factory.generateCertPath(chain), parameters);
         return chain.get(0).getSubjectX500Principal().toString();
     }
 
