@@ -29,6 +29,7 @@ type verb struct {
 func topics() []topic {
 	return []topic{
 		{heading: groupCluster, word: "ca", short: "The certificate authority", verbs: []verb{
+			{"bundle", newCABundleCmd},
 			{"check", newCACheckCmd},
 			{"crl", newCACRLCmd},
 			{"init", newCAInitCmd},

@@ -30,6 +30,7 @@ cp "$X509CTL_DIR/ca/serial" serial.node2
 // exampleChanges are what a command needs otherwise: its examples make the files, or
 // want a directory without a CA.
 var exampleChanges = map[string]string{
+	"x509ctl ca bundle":     `(umask 077; echo 'open sesame' > password.txt)`,
 	"x509ctl ca init":       `rm -r "$X509CTL_DIR"`,
 	"x509ctl restore":       `rm -r "$X509CTL_DIR"`,
 	"x509ctl backup":        `rm x509ctl.tar`,

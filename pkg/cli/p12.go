@@ -129,6 +129,11 @@ func (m *p12Maker) encode(key crypto.Signer, leaf *x509.Certificate, chain [][]b
 	return pkcs12.Encode(m.profile, key, leaf, above, m.password)
 }
 
+// encodeTrust packs CA certificates as a trust store.
+func (m *p12Maker) encodeTrust(cas []*x509.Certificate) ([]byte, error) {
+	return pkcs12.EncodeTrustStore(m.profile, cas, m.password)
+}
+
 // told is the password if this is the only time that anybody sees it.
 func (m *p12Maker) told() string {
 	if !m.generated {

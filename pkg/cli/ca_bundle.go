@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"crypto/x509"
+
+	"github.com/spf13/cobra"
+
+	"x509ctl/pkg/manager"
+	"x509ctl/pkg/trust"
+)
+
+type caBundleOptions struct {
+	out    string
+	p12    p12Options
+	output output
+}
+
+func newCABundleCmd(a *app) *cobra.Command {
+	var o caBundleOptions
+	cmd := &cobra.Command{
+		Use:   "bundle",
+		Short: "Write the CA certificates that verifiers trust",
+		Long: `Write the CA certificates that verifiers trust: the active CA's, those of CAs that
+were replaced and are not retired yet, and what stands above them when they are a
+third party's. The same is published as bundle.pem in the CA's directory.
+
+In PEM all of them are written, for openssl, socat, nginx, HAProxy and curl. With
+--p12 the authority's own are written as a trust store for Java, which takes each
+entry for a root. Its password keeps nothing secret.
+
+` + p12PasswordHelp,
+		Example: `  # in PEM, to stdout
+  x509ctl ca bundle > cluster-ca.pem
+
+  # for Java
+  x509ctl ca bundle --p12 truststore.p12 --password-file password.txt`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runCABundle(cmd.Context(), a, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.out, "out", "", "write the certificates to `FILE`, which must not exist (default: - for stdout, or nowhere with --p12)")
+	f.StringVar(&o.p12.file, "p12", "", "write a trust store to `FILE` as PKCS#12")
+	f.Var(&o.p12.profile, "p12-profile", "who can open the PKCS#12 file: modern2023 (the default), windows2016, legacy-rc2, modern2026")
+	f.StringVar(&o.p12.passwordFile, "password-file", "", "`FILE` whose first line is the password of the PKCS#12 file")
+	completeWords(cmd, "p12-profile", p12ProfileWords()...)
+	addOutputFlag(cmd, &o.output)
+	return cmd
+}
+
+func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
+	if err := o.p12.check(); err != nil {
+		return err
+	}
+	svc, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if o.out == "" && o.p12.file == "" {
+		o.out = "-"
+	}
+	var files outfiles
+	defer func() { files.discard() }()
+	out, err := files.claim(a, "out", o.out, 0o644)
+	if err != nil {
+		return err
+	}
+	p12, err := files.claim(a, "p12", o.p12.file, 0o644)
+	if err != nil {
+		return err
+	}
+	v, err := svc.Verifier(ctx, manager.Cluster)
+	if err != nil {
+		return err
+	}
+	own := v.Bundle.Own()
+	view := bundleView{Certificates: len(own) + len(v.Bundle.Path()), Own: len(own), Out: o.out, P12: o.p12.file}
+	if p12 != nil {
+		m, err := a.prepareP12(o.p12, o.p12.file == "-")
+		if err != nil {
+			return err
+		}
+		data, err := m.encodeTrust(own)
+		if err == nil {
+			err = p12.commit(data)
+		}
+		if err != nil {
+			return err
+		}
+		view.P12Profile, view.P12Password = string(m.profile), m.told()
+	}
+	if out != nil {
+		if err := out.commit(encodeBundle(own, v.Bundle)); err != nil {
+			return err
+		}
+	}
+	if files.stdout() {
+		return nil
+	}
+	return show(a, o.output, view)
+}
+
+// encodeBundle returns all certificates in PEM, the authority's own first.
+func encodeBundle(own []*x509.Certificate, b *trust.Bundle) []byte {
+	var text []byte
+	for _, c := range append(own, b.Path()...) {
+		text = append(text, encodeCert(c.Raw)...)
+	}
+	return text
+}
+
+// bundleView says what "ca bundle" wrote.
+type bundleView struct {
+	Certificates int    `json:"certificates"`
+	Own          int    `json:"own"` // the others stand above them
+	Out          string `json:"out"`
+	P12          string `json:"p12"`
+	P12Profile   string `json:"p12_profile"`
+	P12Password  string `json:"p12_password"` // only if it was made up
+}
