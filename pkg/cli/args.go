@@ -28,6 +28,20 @@ func flagError(_ *cobra.Command, err error) error {
 	return &usageError{text: err.Error()}
 }
 
+// refuseEmpty refuses a flag that names a file or a directory and is given empty: a
+// variable of a script that is not set. Standard output, or a default, is not what was
+// meant.
+func refuseEmpty(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		what, _ := pflag.UnquoteUsage(f)
+		if (what == "FILE" || what == "DIRECTORY") && f.Value.String() == "" && err == nil {
+			err = usagef("--%s is empty", f.Name)
+		}
+	})
+	return err
+}
+
 // noArgs refuses arguments.
 func noArgs(cmd *cobra.Command, args []string) error {
 	return exactArgs()(cmd, args)

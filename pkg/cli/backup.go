@@ -38,7 +38,7 @@ func runBackup(ctx context.Context, a *app, o backupOptions) error {
 	}
 	out, err := a.claim(o.file, 0o600)
 	if err != nil {
-		return err
+		return &outfileError{path: o.file, err: err}
 	}
 	defer out.discard()
 	if err := out.fill(func(w io.Writer) error { return svc.Backup(ctx, w) }); err != nil {

@@ -36,8 +36,8 @@ a directory that exists: NAME.csr becomes NAME.pem. (In a directory that is both
 only .csr and .req are requests.) With certificates in files, stdout has a report.
 
 One bad request does not stop the others: the exit status is that of the first one
-that failed. All names in a request must belong to one node. What else it wishes
-for, such as CA:TRUE, is ignored, and said so on stderr.
+that failed. All names in a request must belong to one node, or to the cluster. What
+else it wishes for, such as CA:TRUE, is ignored, and said so on stderr.
 
 With --out-dir the command can be interrupted at any time and run again: a file
 with a good certificate for the same key is skipped, a certificate that is on record
@@ -110,7 +110,7 @@ func runCertSignCSR(ctx context.Context, a *app, o certSignCSROptions) error {
 	if err != nil {
 		return err
 	}
-	b := &signBatch{app: a, svc: svc, certSignCSROptions: o}
+	b := &signBatch{app: a, svc: svc, grace: signGrace, certSignCSROptions: o}
 	if b.certSignCSROptions.lifetime, err = a.lifetime(o.lifetime); err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func runCertSignCSR(ctx context.Context, a *app, o certSignCSROptions) error {
 	}
 	out, err := a.claim(cmp.Or(o.out, "-"), 0o644)
 	if err != nil {
-		return &outfileError{"out", err}
+		return &outfileError{"out", o.out, err}
 	}
 	defer out.discard()
 	return b.toOne(ctx, inputs, out)

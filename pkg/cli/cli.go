@@ -153,6 +153,7 @@ func isTerminal(stream any) bool {
 // newRootCmd returns x509ctl with all of its commands, or with the one that typed,
 // the command line, begins with.
 func newRootCmd(a *app, typed ...string) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "x509ctl COMMAND",
 		Short: "Certificates for a cluster's machines",
@@ -176,8 +177,14 @@ Exit status:
 
 A command that does many things does all it can, and exits with the status of the
 first failure.`,
-		Args:              cobra.ArbitraryArgs,
-		RunE:              runGroup,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if version && len(args) == 0 {
+				return runVersion(a, versionOptions{})
+			}
+			return runGroup(cmd, args)
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return refuseEmpty(cmd) },
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
@@ -187,6 +194,7 @@ first failure.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(printUsage)
 	addGlobalFlags(a, root)
+	root.Flags().BoolVar(&version, "version", false, "print the version, as the command does")
 	root.AddGroup(
 		&cobra.Group{ID: groupCluster, Title: "Cluster CA:"},
 		&cobra.Group{ID: groupCertificates, Title: "Certificates:"},

@@ -23,7 +23,8 @@ func newCompletionCmd(a *app) *cobra.Command {
 		Short: "Print the completion script for a shell",
 		Long: `Print the completion script for a shell: bash, fish or zsh.
 
-"make install" puts these scripts where the shells look for them.`,
+"make install" puts these scripts where the shells look for them. In bash they need
+what the package bash-completion of the distribution brings.`,
 		Example: `  # completion in this bash, and nowhere else
   source <(x509ctl completion bash)`,
 		Args:      exactArgs("SHELL"),

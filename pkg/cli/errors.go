@@ -81,6 +81,7 @@ func hints(cmd *cobra.Command, err error) []string {
 	var secrecy *durable.SecrecyError
 	var owner *durable.OwnerError
 	var file *outfileError
+	var node *manager.NoNodeError
 	switch {
 	case isSpreadError(err):
 		return changeHints(err)
@@ -99,9 +100,18 @@ func hints(cmd *cobra.Command, err error) []string {
 		if file.flag == "out-dir" {
 			kind = "directory"
 		}
+		if file.flag == "" {
+			return []string{"move it away, or name another " + kind}
+		}
 		return []string{fmt.Sprintf("move it away, or name another %s with --%s", kind, file.flag)}
 	case errors.Is(err, durable.ErrDisturbed):
 		return []string{"run the command again, and leave the file called lock where it is"}
+	case errors.As(err, &file) && fault.KindOf(file.err) == fault.NotFound:
+		return []string{"mkdir -p " + shellQuote(filepath.Dir(file.path))}
+	case errors.As(err, &node) && node.AliasOf != "" && cmd.Name() == "remove":
+		return []string{"x509ctl node remove " + node.AliasOf}
+	case errors.As(err, &node):
+		return []string{"x509ctl node list"}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
 	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists && cmd.Flags().Changed("if-missing"):

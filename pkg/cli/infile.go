@@ -15,7 +15,7 @@ func (a *app) readInput(path string, limit int64) ([]byte, error) {
 		b, err := durable.ReadInput(path, limit)
 		return b, a.whoIsRefused(err)
 	}
-	b, err := io.ReadAll(io.LimitReader(a.stdin, limit+1))
+	b, err := io.ReadAll(io.LimitReader(a.standardInput(), limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading standard input: %w", err)
 	}
@@ -23,6 +23,15 @@ func (a *app) readInput(path string, limit int64) ([]byte, error) {
 		return nil, fault.Errorf(fault.Malformed, "standard input is larger than %d bytes", limit)
 	}
 	return b, nil
+}
+
+// standardInput is what "-" stands for. Who sits before it is told that something is
+// waited for. There is no time limit: a signal ends the reading.
+func (a *app) standardInput() io.Reader {
+	if a.isTerminal(a.stdin) && a.isTerminal(a.stderr) {
+		a.note("reading standard input from the terminal; Ctrl-D ends it")
+	}
+	return a.stdin
 }
 
 // inputName is what a message calls the file that a user named.

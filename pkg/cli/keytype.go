@@ -34,7 +34,7 @@ func (*keyTypeValue) Type() string { return "TYPE" }
 // addKeyTypeFlag adds --key-type. k stays empty when it is not given.
 func addKeyTypeFlag(cmd *cobra.Command, k *profile.KeyAlgorithm, usage string) {
 	words := keyTypeWords()
-	cmd.Flags().Var((*keyTypeValue)(k), "key-type", usage+": "+strings.Join(words, ", "))
+	cmd.Flags().Var((*keyTypeValue)(k), "key-type", usage+": "+strings.Join(words, ", ")+" (default: key_type of the settings, "+string(defaultKeyType)+")")
 	completeWords(cmd, "key-type", words...)
 }
 

@@ -131,7 +131,8 @@ func outputName(path string) string {
 
 // An outfileError is a file that can't be made, with the flag that names another.
 type outfileError struct {
-	flag string
+	flag string // empty for an argument
+	path string
 	err  error
 }
 
@@ -150,7 +151,7 @@ func (o *outfiles) claim(a *app, flag, path string, mode fs.FileMode) (*outfile,
 	}
 	f, err := a.claim(path, mode)
 	if err != nil {
-		return nil, &outfileError{flag, err}
+		return nil, &outfileError{flag, path, err}
 	}
 	for _, other := range *o {
 		if other.path == f.path {

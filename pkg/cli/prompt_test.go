@@ -160,3 +160,15 @@ func TestNoTerminal(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// Who names standard input at a terminal is told that something is waited for.
+func TestTerminalAsInput(t *testing.T) {
+	a, p := promptApp(t, "dumb", "abc\n\x04")
+	fmt.Fprintln(a.stderr, "QUESTION") // begins the typing
+	if got, err := a.readInput("-", 100); string(got) != "abc\n" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if !strings.Contains(p.saw(), "x509ctl: note: reading standard input from the terminal; Ctrl-D ends it") {
+		t.Errorf("shown: %q", p.saw())
+	}
+}

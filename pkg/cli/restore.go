@@ -60,8 +60,10 @@ func runRestore(ctx context.Context, a *app, o restoreOptions) error {
 	if err != nil {
 		return err
 	}
-	in := a.stdin
-	if o.file != "-" {
+	var in io.Reader
+	if o.file == "-" {
+		in = a.standardInput()
+	} else {
 		f, err := openArchive(o.file)
 		if err != nil {
 			return err

@@ -21,6 +21,8 @@ import (
 const (
 	defaultDir  = "/var/lib/x509ctl"
 	defaultWait = 30 * time.Second
+
+	defaultKeyType = profile.ECDSAP256
 )
 
 const (
@@ -80,7 +82,7 @@ func defaultSettings() *settings {
 		dir:               defaultDir,
 		wait:              defaultWait,
 		lifetime:          24 * time.Hour,
-		keyType:           profile.ECDSAP256,
+		keyType:           defaultKeyType,
 		serialHookTimeout: time.Minute,
 		changeHookTimeout: time.Minute,
 		origin:            map[string]string{},

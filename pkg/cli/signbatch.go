@@ -21,7 +21,7 @@ const (
 	// fileWorkers is how many files are read at once. They may have to wait for the
 	// disk.
 	fileWorkers = 8
-	// signGrace is how long what is under way may take after an interruption.
+	// signGrace is signBatch.grace.
 	signGrace = 5 * time.Second
 )
 
@@ -31,7 +31,8 @@ type signBatch struct {
 	certSignCSROptions
 	app    *app
 	svc    manager.Service
-	dir    *durable.Dir // outDir, or nil
+	grace  time.Duration // how long what is under way may take after an interruption
+	dir    *durable.Dir  // outDir, or nil
 	absDir string       // its absolute path
 	bar    *progress
 
@@ -141,9 +142,12 @@ func (b *signBatch) sign(ctx context.Context, items []*signItem) {
 		}
 		req.Items = append(req.Items, item)
 	}
-	ctx, cancel := lingering(ctx, signGrace)
+	ctx, cancel := lingering(ctx, b.grace)
 	defer cancel()
 	results, err := b.svc.Sign(ctx, req)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // in the words of who ended it
+	}
 	for n, i := range open {
 		i.request = nil
 		switch {

@@ -18,8 +18,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"x509ctl/pkg/manager"
 )
 
 // A workshop is a directory with a CA, a node and requests for it.
@@ -126,6 +129,26 @@ func (t *trap) Write(p []byte) (int, error) {
 		t.spring()
 	}
 	return t.Buffer.Write(p)
+}
+
+// A busyService has a lock that others never release.
+type busyService struct{ manager.Service }
+
+func (busyService) Sign(ctx context.Context, _ manager.SignRequest) ([]manager.SignResult, error) {
+	<-ctx.Done()
+	return nil, fmt.Errorf("waiting: %w", ctx.Err())
+}
+
+// TestBatchInterruptedWaiting is told in the user's words why nothing came of it.
+func TestBatchInterruptedWaiting(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errInterrupted)
+	b := &signBatch{app: newApp(), svc: busyService{}, grace: time.Millisecond}
+	item := &signItem{}
+	b.sign(ctx, []*signItem{item})
+	if item.err == nil || item.err.Error() != "interrupted" || exitStatus(item.err) != exitInterrupted {
+		t.Errorf("%v", item.err)
+	}
 }
 
 // TestBatchInterrupted stops a batch at its first results. What was begun is

@@ -76,7 +76,7 @@ func (b *signBatch) resume(ctx context.Context, i *signItem) {
 	c, err := b.same(ctx, i, info, req)
 	switch fault.KindOf(err) {
 	case fault.Exists, fault.Malformed, fault.NotFound, fault.Invalid:
-		i.err = &outfileError{"out-dir", fault.Errorf(fault.Exists, "file %s exists: %w", i.out, err)}
+		i.err = &outfileError{"out-dir", i.out, fault.Errorf(fault.Exists, "file %s exists: %w", i.out, err)}
 	default:
 		i.err = err
 	}

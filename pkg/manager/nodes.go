@@ -168,10 +168,7 @@ func sameNode(a, b Node) bool {
 func (m *Manager) RemoveNode(ctx context.Context, id AuthorityID, name string) (RemovedNode, error) {
 	var out RemovedNode
 	err := m.change(ctx, id, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
-		n, err := tx.NodeByKey(id, profile.FoldName(name))
-		if fault.KindOf(err) == fault.NotFound || err == nil && profile.FoldName(n.Name) != profile.FoldName(name) {
-			return fault.Errorf(fault.NotFound, "there is no node %q", name)
-		}
+		n, err := nodeByName(tx, id, name)
 		if err != nil {
 			return err
 		}
@@ -193,6 +190,53 @@ func (m *Manager) RemoveNode(ctx context.Context, id AuthorityID, name string) (
 		return tx.Audit(m.audit("node-remove", n.Name, done, fmt.Sprintf("%d live certificates", len(out.Live))))
 	})
 	return out, err
+}
+
+// A NoNodeError is a name that is no node's: nobody's, or another name of one.
+type NoNodeError struct {
+	Name    string
+	AliasOf string // the node's own name; empty for none
+}
+
+func (e *NoNodeError) Error() string {
+	if e.AliasOf != "" {
+		return fmt.Sprintf("there is no node %q: it is an alias of %s", e.Name, e.AliasOf)
+	}
+	return fmt.Sprintf("there is no node %q", e.Name)
+}
+
+// FaultKind makes the error [fault.NotFound].
+func (e *NoNodeError) FaultKind() fault.Kind { return fault.NotFound }
+
+// nodeByName finds a node by its own name. Error: [*NoNodeError].
+func nodeByName(tx *store.Tx, id AuthorityID, name string) (Node, error) {
+	n, err := tx.NodeByKey(id, profile.FoldName(name))
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return n, &NoNodeError{Name: name}
+	case err == nil && profile.FoldName(n.Name) != profile.FoldName(name):
+		return n, &NoNodeError{Name: name, AliasOf: n.Name}
+	}
+	return n, err
+}
+
+// checkHolder refuses the name of a holder whom nobody has heard of: no node, not the
+// cluster, and not in the inventory either, where removed nodes still are.
+// Error: [*NoNodeError].
+func checkHolder(tx *store.Tx, row store.Authority, name string) error {
+	if profile.FoldName(name) == profile.FoldName(row.Name) {
+		return nil
+	}
+	_, unknown := nodeByName(tx, row.ID, name)
+	if fault.KindOf(unknown) != fault.NotFound {
+		return unknown
+	}
+	f := store.CertificateFilter{Authority: row.ID, Holder: name, OmitDER: true, Limit: 1}
+	err := tx.Certificates(f, func(Certificate) error { unknown = nil; return nil })
+	if err != nil {
+		return err
+	}
+	return unknown
 }
 
 // Nodes implements Service.

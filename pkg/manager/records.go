@@ -134,6 +134,11 @@ func (m *Manager) Certificates(ctx context.Context, f CertificateFilter, yield f
 			return err
 		}
 		f.Floor = max(f.Floor, floor, row.Counter.Floor, 1)
+		if f.Holder != "" {
+			if err := checkHolder(tx, row, f.Holder); err != nil {
+				return err
+			}
+		}
 		return tx.Certificates(f, yield)
 	})
 }

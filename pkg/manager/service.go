@@ -88,7 +88,8 @@ type Service interface {
 	// Certificate returns the record of one certificate. Callers: operator. Errors: NotFound.
 	Certificate(context.Context, AuthorityID, serial.Number) (Certificate, error)
 	// Certificates calls yield for each record that matches, by serial number, and
-	// stops at its first error. Callers: operator.
+	// stops at its first error. Callers: operator. Errors: NotFound, for a holder that
+	// is neither a node nor in the inventory.
 	Certificates(ctx context.Context, f CertificateFilter, yield func(Certificate) error) error
 	// Revoke revokes certificates one by one, and publishes a revocation list. Those
 	// that are revoked already are no error. Callers: operator. Errors: NotFound;
