@@ -168,7 +168,11 @@ func TestTerminalAsInput(t *testing.T) {
 	if got, err := a.readInput("-", 100); string(got) != "abc\n" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	if !strings.Contains(p.saw(), "x509ctl: note: reading standard input from the terminal; Ctrl-D ends it") {
-		t.Errorf("shown: %q", p.saw())
+	const want = "x509ctl: note: reading standard input from the terminal; Ctrl-D ends it"
+	for i := 0; !strings.Contains(p.saw(), want); i++ { // the person reads at leisure
+		if i == 200 {
+			t.Fatalf("shown: %q", p.saw())
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -33,7 +33,7 @@ type signBatch struct {
 	svc    manager.Service
 	grace  time.Duration // how long what is under way may take after an interruption
 	dir    *durable.Dir  // outDir, or nil
-	absDir string       // its absolute path
+	absDir string        // its absolute path
 	bar    *progress
 
 	halted    atomic.Bool // what failed would fail for the requests to come as well

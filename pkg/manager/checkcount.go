@@ -80,7 +80,7 @@ func (e *examination) rewriteSerial() error {
 
 // parts are the errors that errors.Join has joined.
 func parts(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what it wraps is looked at below
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
