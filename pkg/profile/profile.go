@@ -35,7 +35,7 @@
 // and a client finds its names. So they are signed with a key of the issuer's kind
 // that is thrown away, and crypto/x509 verifies that. The rules take 2 us and judge
 // every certificate; a rehearsal takes 0.1 ms with P-256, as much as issuing two, and
-// 1.5 ms with RSA. It depends on nothing that changes from one certificate to the next,
+// 2 ms with RSA. It depends on nothing that changes from one certificate to the next,
 // so the first of each shape is rehearsed, for each time that an issuer is loaded, and
 // each CA. Faults of the machine are not its business: they are looked for in a
 // real signature of each batch.
