@@ -137,7 +137,7 @@ var allRules = []rule{
 var leafRules = []rule{
 	{Finding{"leaf_lifetime", "x509ctl", "the certificate is valid for less than 168 hours"},
 		func(c *linted) bool { return c.NotAfter.Sub(c.NotBefore) <= MaxLifetime }},
-	{Finding{"leaf_issuer", "RFC 5280 6.1", "the subject is not the issuer's, as if it had issued itself"},
+	{Finding{"leaf_issuer", "RFC 5280 3.2", "the subject is not the issuer's, as if it had issued itself"},
 		func(c *linted) bool { return !bytes.Equal(c.RawIssuer, c.RawSubject) }},
 	{Finding{"leaf_extensions", "x509ctl", "there is no extension but basic constraints, key usage, extended key usage, alternative names and the key identifiers"},
 		func(c *linted) bool {
@@ -165,7 +165,7 @@ var leafRules = []rule{
 		func(c *linted) bool { return c.eachName(isNotMapped) }},
 	{Finding{"names_once", "x509ctl", "no name stands twice, in whatever case"},
 		(*linted).hasEachNameOnce},
-	{Finding{"names_common_name", "RFC 9525 6.3", "the common name is the first of the DNS names, since nobody looks for it in the subject"},
+	{Finding{"names_common_name", "RFC 9525 4.1", "the common name is the first of the DNS names, since nobody looks for it in the subject"},
 		func(c *linted) bool { return len(c.DNSNames) == 0 || c.DNSNames[0] == c.Subject.CommonName }},
 }
 
