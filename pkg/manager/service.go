@@ -115,6 +115,20 @@ type Service interface {
 	// method refuses, and mends what is safe to mend. Callers: operator.
 	// Errors: NotFound, when there is nothing of ours.
 	Check(context.Context, CheckRequest) (Report, error)
+
+	// AddKeypairs records public halves of keypairs, up to MaxBatch, each on its own: a
+	// result's Err is that request's refusal, Exists or Malformed. They are recorded
+	// together. Callers: operator, api. Errors: NotFound.
+	AddKeypairs(context.Context, []AddKeypairRequest) ([]KeypairResult, error)
+	// Keypair returns a user's keypair. Callers: operator, api. Errors: NotFound.
+	Keypair(ctx context.Context, user, name string) (Keypair, error)
+	// Keypairs calls yield for each keypair that matches, by user and name, and stops
+	// at its first error. Callers: operator, api.
+	Keypairs(ctx context.Context, f KeypairFilter, yield func(Keypair) error) error
+	// DeleteKeypair forgets a keypair and returns what it was. Guests that have the
+	// public half keep it. Callers: operator, api. Errors: NotFound.
+	DeleteKeypair(ctx context.Context, user, name string) (Keypair, error)
+
 	// Backup writes everything that Restore needs. Callers: operator.
 	Backup(ctx context.Context, w io.Writer) error
 	// Schema returns the version of the store's schema and the one this program
