@@ -11,7 +11,7 @@ type Found string
 
 // What may be found. An edge knows a command for most of them that makes it right.
 const (
-	Unknown            Found = "nothing that is known here: neither an SSH public key nor a certificate in PEM"
+	Unknown            Found = "nothing that is known here"
 	Nothing            Found = "nothing"
 	TooLong            Found = "too much"
 	PrivateKey         Found = "a private key"
@@ -36,6 +36,7 @@ const (
 	BareBase64         Found = "a certificate in base64 without its BEGIN and END lines"
 	PKCS12             Found = "a PKCS#12 file"
 	PKCS7              Found = "a PKCS#7 file"
+	PKCS7DER           Found = "a PKCS#7 file in DER"
 	UTF16              Found = "text in UTF-16"
 	ByteOrderMark      Found = "a byte order mark before the text"
 )
@@ -50,11 +51,11 @@ type ImportError struct {
 }
 
 func (e *ImportError) Error() string {
-	want := "neither an SSH public key nor an X.509 certificate"
+	want := SSH.what() + " or " + X509.what()
 	if e.Want != "" {
-		want = "not " + e.Want.what()
+		want = e.Want.what()
 	}
-	text := fmt.Sprintf("it is %s: found %s", want, e.Found)
+	text := fmt.Sprintf("found %s, where %s is wanted", e.Found, want)
 	switch {
 	case e.Found == SSHKey || e.Found == Certificate:
 		text = fmt.Sprintf("it is %s, but the type %s was asked for", e.Found, e.Want)

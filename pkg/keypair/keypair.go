@@ -67,9 +67,9 @@ func ParseType(s string) (Type, error) {
 // what says what a public half of type t is.
 func (t Type) what() string {
 	if t == X509 {
-		return "an X.509 certificate"
+		return "a certificate in PEM"
 	}
-	return "an SSH public key"
+	return "an OpenSSH public key"
 }
 
 // MaxPublic is the longest text of a public half in octets, inclusive: what Nova's

@@ -142,6 +142,10 @@ func recogniseUnless(err *ImportError, text string) *ImportError {
 // recognise says what text is instead of a public half.
 func recognise(text string) *ImportError {
 	switch trimmed := strings.TrimSpace(text); {
+	case Detect(text) == X509:
+		return found(Certificate)
+	case Detect(text) == SSH:
+		return found(SSHKey)
 	case hasPrivateKey(text):
 		return found(PrivateKey)
 	case strings.Contains(text, "---- BEGIN SSH2 PUBLIC KEY ----"):
@@ -162,12 +166,6 @@ func recognise(text string) *ImportError {
 		return recogniseBase64(trimmed)
 	case strings.HasPrefix(trimmed, "#"):
 		return found(CommentLine)
-	}
-	switch Detect(text) {
-	case X509:
-		return found(Certificate)
-	case SSH:
-		return found(SSHKey)
 	}
 	return found(Unknown)
 }
@@ -194,7 +192,7 @@ func recogniseDER(der []byte) *ImportError {
 		if len(der) > 8 && bytes.Contains(der[:8], []byte{2, 1, 3, 0x30}) {
 			return found(PKCS12)
 		}
-		return found(PKCS7)
+		return found(PKCS7DER)
 	}
 	return found(Unknown)
 }

@@ -26,7 +26,7 @@ func CheckPassword(password string) error {
 	}
 	for i := range len(password) {
 		if c := password[i]; c < ' ' || c > '~' {
-			return fault.Errorf(fault.Denied, "octet %d of the password is not printable ASCII", i+1)
+			return fault.Errorf(fault.Denied, "octet %d of the password is not printable ASCII: programs disagree about others, and Java takes none of them", i+1)
 		}
 	}
 	return nil
