@@ -198,6 +198,7 @@ first failure.`,
 	root.AddGroup(
 		&cobra.Group{ID: groupCluster, Title: "Cluster CA:"},
 		&cobra.Group{ID: groupCertificates, Title: "Certificates:"},
+		&cobra.Group{ID: groupKeypairs, Title: "Keypairs for guests:"},
 		&cobra.Group{ID: groupMaintenance, Title: "Maintenance:"},
 	)
 	addCommands(a, root, typed)

@@ -1,11 +1,16 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 // The headings of the list of commands.
 const (
 	groupCluster      = "cluster"
 	groupCertificates = "certificates"
+	groupKeypairs     = "keypairs"
 	groupMaintenance  = "maintenance"
 )
 
@@ -15,8 +20,9 @@ type topic struct {
 	word    string
 	make    func(*app) *cobra.Command // nil for a group
 
-	short string // of a group
-	verbs []verb
+	short  string // of a group
+	verbs  []verb
+	hidden bool // a second spelling: "keypair add" of keypair-add
 }
 
 // A verb is the second word of a command.
@@ -60,6 +66,18 @@ func topics() []topic {
 			{"prune", newCertPruneCmd},
 		}},
 		{heading: groupCertificates, word: "inspect", make: newInspectCmd},
+		{heading: groupKeypairs, word: "keypair-add", make: newKeypairAddCmd},
+		{heading: groupKeypairs, word: "keypair-list", make: newKeypairListCmd},
+		{heading: groupKeypairs, word: "keypair-show", make: newKeypairShowCmd},
+		{heading: groupKeypairs, word: "keypair-delete", make: newKeypairDeleteCmd},
+		{heading: groupKeypairs, word: "keypair-import-nova", make: newKeypairImportNovaCmd},
+		{heading: groupKeypairs, word: "keypair", short: "Make, list and delete keypairs", hidden: true, verbs: []verb{
+			{"add", newKeypairAddCmd},
+			{"list", newKeypairListCmd},
+			{"show", newKeypairShowCmd},
+			{"delete", newKeypairDeleteCmd},
+			{"import-nova", newKeypairImportNovaCmd},
+		}},
 		{heading: groupMaintenance, word: "backup", make: newBackupCmd},
 		{heading: groupMaintenance, word: "restore", make: newRestoreCmd},
 		{heading: groupMaintenance, word: "audit", make: newAuditCmd},
@@ -85,8 +103,13 @@ func addCommands(a *app, root *cobra.Command, typed []string) {
 			cmd = t.make(a)
 		}
 		for _, v := range t.verbs {
-			cmd.AddCommand(v.make(a))
+			sub := v.make(a)
+			if t.hidden {
+				sub.Use = strings.TrimPrefix(sub.Use, t.word+"-")
+			}
+			cmd.AddCommand(sub)
 		}
+		cmd.Hidden = t.hidden
 		cmd.GroupID = t.heading
 		root.AddCommand(cmd)
 	}

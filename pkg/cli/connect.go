@@ -68,12 +68,19 @@ func caPassphrase(file string) secretSource {
 // caller is who started the process, for the records.
 func (a *app) caller() manager.Caller {
 	who := userName(os.Getuid())
-	// Whoever is root may write what he likes here, so a name from the
-	// environment is believed of root only, and root stands beside it.
-	if sudo, ok := a.lookupEnv("SUDO_USER"); ok && os.Getuid() == 0 && sudo != who {
+	if sudo := a.sudoUser(); sudo != "" {
 		who += " (sudo by " + sudo + ")"
 	}
 	return manager.Caller{Who: who, From: "local"}
+}
+
+// sudoUser is the user who became root by sudo, or "". Whoever is root may write what
+// he likes here, so a name from the environment is believed of root only.
+func (a *app) sudoUser() string {
+	if name, _ := a.lookupEnv("SUDO_USER"); os.Getuid() == 0 && name != userName(0) {
+		return name
+	}
+	return ""
 }
 
 func userName(uid int) string {

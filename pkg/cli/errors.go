@@ -114,10 +114,13 @@ func hints(cmd *cobra.Command, err error) []string {
 		return []string{"x509ctl node list"}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
-	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists && cmd.Flags().Changed("if-missing"):
+	case cmd.Name() == "add" && cmd.Parent().Name() == "node" && fault.KindOf(err) == fault.Exists && cmd.Flags().Changed("if-missing"):
 		return []string{`its record is in "x509ctl node list", and is not changed: remove the node and add it anew`}
-	case cmd.Name() == "add" && fault.KindOf(err) == fault.Exists:
+	case cmd.Name() == "add" && cmd.Parent().Name() == "node" && fault.KindOf(err) == fault.Exists:
 		return []string{"with --if-missing it is no error to find the same"}
+	}
+	if h := keypairHints(cmd, err); h != nil {
+		return h
 	}
 	var invalid *trust.VerifyError
 	if errors.As(err, &invalid) {

@@ -42,6 +42,15 @@ var exampleChanges = map[string]string{
 	"x509ctl cert sign-csr": `rm node1.pem`,
 	"x509ctl inspect": `(umask 077; echo 'open sesame' > password.txt); cp "$X509CTL_DIR/ca/bundle.pem" .
 x509ctl cert issue node1.example.com --p12 node1.p12 --password-file password.txt`,
+	"x509ctl keypair-add": `ssh-keygen -q -t ed25519 -N '' -f id_ed25519
+x509ctl cert issue node1.example.com --cert cert.pem
+printf 'one\ntwo\n' > names.txt && mkdir keys`,
+	"x509ctl keypair-list":   `x509ctl keypair-add laptop --user alice`,
+	"x509ctl keypair-show":   `x509ctl keypair-add laptop`,
+	"x509ctl keypair-delete": `x509ctl keypair-add laptop && x509ctl keypair-add keypair1`,
+	"x509ctl keypair-import-nova": `ssh-keygen -q -t ed25519 -N '' -f id
+printf 'user_id\tname\tpublic_key\nbob\tlaptop\t%s\n' "$(cat id.pub)" > key_pairs.tsv
+printf '[{"Name": "laptop", "Public Key": "%s"}]\n' "$(cat id.pub)" > keypairs.json`,
 	"x509ctl cert verify": `mkdir certs && cp node1.pem certs
 openssl req -x509 -newkey rsa:2048 -noenc -keyout root.key -out roots.pem -subj /CN=Root -days 1
 openssl req -new -newkey rsa:2048 -noenc -keyout www.key -out www.csr -subj /CN=www.example.org
@@ -56,10 +65,13 @@ func TestExamples(t *testing.T) {
 	}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
+		if cmd.Hidden {
+			return
+		}
 		for _, c := range cmd.Commands() {
 			walk(c)
 		}
-		if cmd.HasSubCommands() || cmd.Hidden {
+		if cmd.HasSubCommands() {
 			return
 		}
 		path := cmd.CommandPath()

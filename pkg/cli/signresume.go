@@ -19,8 +19,25 @@ import (
 	"x509ctl/pkg/trust"
 )
 
-// openOutDir opens --out-dir, and finds out whether files can be made there before
-// anything is spent on them.
+// openOutDir opens the directory of --out-dir, and finds out whether files can be
+// made there before anything is spent on them.
+func (a *app) openOutDir(path string) (*durable.Dir, error) {
+	probe, err := durable.Claim(filepath.Join(path, ".x509ctl-probe"), 0o600)
+	if err == nil {
+		err = probe.Discard()
+	}
+	var dir *durable.Dir
+	if err == nil {
+		dir, err = durable.OpenDir(path)
+	}
+	if err != nil {
+		return nil, &outDirError{path, err}
+	}
+	a.closers = append(a.closers, dir)
+	return dir, nil
+}
+
+// openOutDir opens the directory of --out-dir, if there is one.
 func (b *signBatch) openOutDir() error {
 	if b.outDir == "" {
 		return nil
@@ -29,17 +46,9 @@ func (b *signBatch) openOutDir() error {
 	if b.absDir, err = filepath.Abs(b.outDir); err != nil {
 		return fmt.Errorf("finding %s: %w", b.outDir, err)
 	}
-	probe, err := durable.Claim(filepath.Join(b.outDir, ".x509ctl-probe"), 0o600)
-	if err == nil {
-		err = probe.Discard()
+	if b.dir, err = b.app.openOutDir(b.outDir); err != nil {
+		return err
 	}
-	if err == nil {
-		b.dir, err = durable.OpenDir(b.outDir)
-	}
-	if err != nil {
-		return &outDirError{b.outDir, err}
-	}
-	b.app.closers = append(b.app.closers, b.dir)
 	b.check = sync.OnceValues(func() (trust.Check, error) {
 		v, err := b.svc.Verifier(context.Background(), manager.Cluster)
 		return trust.Check{Bundle: v.Bundle, Floor: v.Floor, At: b.app.now()}, err
