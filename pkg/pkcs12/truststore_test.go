@@ -52,4 +52,7 @@ func TestTrustStoreRefuses(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	if _, err := pkcs12.EncodeTrustStore(pkcs12.Modern2023, id.chain, ""); fault.KindOf(err) != fault.Denied {
+		t.Errorf("no password: %v", err)
+	}
 }
