@@ -40,19 +40,19 @@ func TestTrustStore(t *testing.T) {
 }
 
 func TestTrustStoreRefuses(t *testing.T) {
-	id := identities()["ecdsa-p256"]
-	for what, try := range map[string]func() ([]byte, error){
-		"no certificate": func() ([]byte, error) { return pkcs12.EncodeTrustStore(pkcs12.Modern2023, nil, ordinary) },
-		"no profile":     func() ([]byte, error) { return pkcs12.EncodeTrustStore("x", id.chain, ordinary) },
-		"no password": func() ([]byte, error) {
-			return pkcs12.EncodeTrustStore(pkcs12.Modern2023, []*x509.Certificate{id.leaf}, "")
-		},
+	ca := identities()["ecdsa-p256"].chain
+	for what, tc := range map[string]struct {
+		profile  pkcs12.Profile
+		cas      []*x509.Certificate
+		password string
+		kind     fault.Kind
+	}{
+		"no certificate": {pkcs12.Modern2023, nil, ordinary, fault.Malformed},
+		"no profile":     {"x", ca, ordinary, fault.Malformed},
+		"no password":    {pkcs12.Modern2023, ca, "", fault.Denied},
 	} {
-		if _, err := try(); fault.KindOf(err) != fault.Malformed {
+		if _, err := pkcs12.EncodeTrustStore(tc.profile, tc.cas, tc.password); err == nil || fault.KindOf(err) != tc.kind {
 			t.Errorf("%s: %v", what, err)
 		}
-	}
-	if _, err := pkcs12.EncodeTrustStore(pkcs12.Modern2023, id.chain, ""); fault.KindOf(err) != fault.Denied {
-		t.Errorf("no password: %v", err)
 	}
 }
