@@ -43,9 +43,6 @@ func (d *Directory) Hold(ctx context.Context) (*Locked, error) {
 	return &Locked{Directory: d, lock: lock}, nil
 }
 
-// Sweep removes what killed processes left in the directory.
-func (l *Locked) Sweep() error { return l.dir.Sweep() }
-
 // Prepared reports whether the CA called active lies in next/, so that
 // [Locked.Publish] can put it in its place.
 func (d *Directory) Prepared(active Fingerprint) (bool, error) {

@@ -82,16 +82,20 @@ func OpenState(path string) (*Dir, error) {
 		return nil, errors.Join(d.failed("examining", ".", err), d.Close())
 	}
 	d.state, d.owner = true, st.UID
-	err = d.vet(path, st)
-	if unix.Geteuid() == 0 && d.owner != 0 {
-		// Who started as root has become the directory's owner by now; this is another
-		// directory than the one that was looked at then.
-		err = &OwnerError{Path: path, Owner: d.owner, Want: 0}
-	}
-	if err != nil {
+	if err := errors.Join(d.vet(path, st), vetForRoot(path, st)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// vetForRoot refuses another user's directory in a process with root's rights. Who
+// started as root has become the directory's owner by now; this is another directory
+// than the one that was looked at then.
+func vetForRoot(path string, st Stat) error {
+	if unix.Geteuid() == 0 && st.UID != 0 {
+		return &OwnerError{Path: path, Owner: st.UID, Want: 0}
+	}
+	return nil
 }
 
 // Vet refuses what is called name in a state directory when others than the

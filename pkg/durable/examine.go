@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,6 +10,28 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// OpenSuspect opens a state directory that [OpenState] may refuse, to find out what is
+// wrong with it: nobody looks at owners and modes by himself. Only another user's
+// directory is refused to a process with root's rights, and one that can't be listed to
+// anybody. Errors: [fault.NotFound]; [*OwnerError].
+func OpenSuspect(path string) (*Dir, error) {
+	d, err := OpenDir(path)
+	if err != nil {
+		return nil, err
+	}
+	st, err := d.Self()
+	if err == nil {
+		err = vetForRoot(path, st)
+	}
+	if err == nil {
+		_, err = d.Leftovers()
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
 
 // Leftovers returns the names of the temporary files in d, sorted: those that a
 // killed process left, and those that somebody is writing, unless the caller holds

@@ -75,3 +75,25 @@ func TestSpace(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+func TestOpenSuspect(t *testing.T) {
+	path := t.TempDir()
+	if err := os.Chmod(path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	d, err := OpenSuspect(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	_, err = OpenSuspect(filepath.Join(path, "nothing"))
+	wantKind(t, "nothing", err, fault.NotFound)
+	if os.Geteuid() != 0 {
+		t.Skip("the rest needs root")
+	}
+	if err := os.Chown(path, 12345, -1); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenSuspect(path)
+	wantKind(t, "another user's, as root", err, fault.Denied)
+}

@@ -96,14 +96,15 @@ type examination struct {
 	req CheckRequest
 	now time.Time
 
-	state  *durable.Dir // opened without a look at owners and modes
-	ca     *authority.Directory
-	db     *store.Store
-	locked *authority.Locked
-	row    *store.Authority
-	newest store.Newest // with row
-	owner  int          // of the directory
-	remote bool         // it is on a network file system
+	state   *durable.Dir // opened without a look at owners and modes
+	ca      *authority.Directory
+	db      *store.Store
+	locked  *authority.Locked
+	row     *store.Authority
+	newest  store.Newest // with row
+	owner   int          // of the directory
+	exposed bool         // others can put their files into it, or into the authority's
+	remote  bool         // it is on a network file system
 
 	id      string              // of the check that asks
 	blamed  map[string]struct{} // paths that a finding was about already
@@ -141,7 +142,7 @@ func (m *Manager) Check(ctx context.Context, req CheckRequest) (_ Report, err er
 func (e *examination) open(name string) error {
 	dir := e.m.config.Dir
 	none := fmt.Errorf("opening %s: %w", dir, ErrNotInitialised)
-	state, err := durable.OpenDir(dir)
+	state, err := durable.OpenSuspect(dir)
 	if fault.KindOf(err) == fault.NotFound {
 		return none
 	}
@@ -225,6 +226,9 @@ type mend struct {
 
 func (e *examination) sayAndMend(s Severity, path string, err error, m mend) {
 	e.blamed[path] = struct{}{}
+	if e.exposed {
+		m = mend{} // it would be done to whatever they put there
+	}
 	f := Finding{Check: e.id, Severity: s, Path: path, Err: err, Mendable: m.do != nil}
 	if e.req.Repair && m.do != nil {
 		if f.Failed = m.do(); f.Failed == nil {

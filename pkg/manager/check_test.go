@@ -150,6 +150,10 @@ var checkCases = []struct {
 	{"key of others", func(h *history) { h.mode("ca/key.pem", 0o666) }, "error files ca/key.pem", false},
 	{"database open", func(h *history) { h.mode("x509ctl.db", 0o644) }, "error files x509ctl.db", true},
 	{"directory of others", func(h *history) { h.mode(".", 0o777) }, "error files .", false},
+	{"authority of others", func(h *history) {
+		h.mode("ca", 0o777)
+		h.mode("ca/key.pem", 0o444)
+	}, "error files ca, error files ca/key.pem", false},
 	{"certificate of others", func(h *history) { h.mode("ca/cert.pem", 0o664) }, "error files ca/cert.pem", false},
 	{"serial of others", func(h *history) { h.mode("ca/serial", 0o664) }, "error files ca/serial", false},
 	{"old key open", func(h *history) {

@@ -55,6 +55,7 @@ func (e *examination) files() {
 	}
 	e.owner = self.UID
 	if mode := self.Mode.Perm(); mode&0o022 != 0 {
+		e.exposed = true
 		e.say(SeverityError, e.path(), &durable.SecrecyError{Path: e.path(), Mode: self.Mode, Mend: mode &^ 0o022})
 	}
 	top := []authority.LayoutEntry{
@@ -125,9 +126,11 @@ func (e *examination) entry(dir *durable.Dir, want authority.LayoutEntry, path s
 	case !want.Dir && !st.Mode.IsRegular():
 		e.say(SeverityError, path, &StrayError{path, "is not a regular file"})
 	case st.UID != e.owner && st.UID != 0:
+		e.exposed = e.exposed || want.Dir
 		e.say(SeverityError, path, &durable.OwnerError{Path: path, Owner: st.UID, Want: e.owner})
 	case mode&0o022 != 0:
 		// Not mended: what is in it may be somebody else's.
+		e.exposed = e.exposed || want.Dir
 		right := mode &^ 0o022
 		if want.Secrecy == durable.Private {
 			right = mode &^ 0o077
