@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"x509ctl/pkg/durable"
@@ -126,10 +127,29 @@ func (b *signBatch) same(ctx context.Context, i *signItem, info fs.FileInfo, req
 	if !bytes.Equal(c.DER, cert.Raw) {
 		return c, fault.Errorf(fault.Exists, "certificate %v on record is another one", n)
 	}
+	if c.State == "revoked" {
+		return c, fault.Errorf(fault.Exists, "certificate %v is revoked", n)
+	}
 	fold := profile.FoldName
 	if i.holder != "" && fold(c.Holder) != fold(i.holder) &&
 		!slices.ContainsFunc(c.Names, func(name string) bool { return fold(name) == fold(i.holder) }) {
 		return c, fault.Errorf(fault.Exists, "its certificate is for %s, not for %s", c.Holder, i.holder)
 	}
+	if name := unlisted(c, req); c.RequestHash != req.Hash() && name != "" {
+		return c, fault.Errorf(fault.Exists, "its certificate is not for %s", name)
+	}
 	return c, nil
+}
+
+// unlisted returns the first name of a request that a certificate does not have, or
+// nothing.
+func unlisted(c manager.Certificate, req *profile.Request) string {
+	for _, asked := range req.Names() {
+		kind, name, _ := strings.Cut(asked, ":")
+		listed := slices.ContainsFunc(c.Names, func(n string) bool { return profile.FoldName(n) == profile.FoldName(name) })
+		if !listed || kind != "CN" && kind != "DNS" && kind != "IP" {
+			return name
+		}
+	}
+	return ""
 }

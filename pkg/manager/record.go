@@ -21,11 +21,10 @@ func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authorit
 		if err := checkReserved(row.Counter, jobs); err != nil {
 			return err
 		}
-		floor, err := l.Floor()
+		floor, err := m.floor(row)
 		if err != nil {
 			return err
 		}
-		floor = max(floor, row.Counter.Floor)
 		find := profile.Finder(nil)
 		failed := func() error { return nil }
 		if row.Generation != table.generation {
@@ -37,7 +36,10 @@ func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authorit
 					return err
 				}
 			}
-			if j.open() {
+			if err := j.checkRecord(tx, t.id); err != nil {
+				return err
+			}
+			if !j.refused() {
 				j.checkAgain(floor, find)
 			}
 		}
@@ -59,7 +61,7 @@ func checkReserved(r serial.Row, jobs []*job) error {
 	return nil
 }
 
-// checkAgain refuses a signed certificate that the floor or, when find is given, a
+// checkAgain refuses a certificate that the floor or, when find is given, a
 // change of nodes has overtaken.
 func (j *job) checkAgain(floor serial.Floor, find profile.Finder) {
 	if err := checkFloor(j.result.Certificate.Serial, floor); err != nil {
@@ -70,7 +72,7 @@ func (j *job) checkAgain(floor serial.Floor, find profile.Finder) {
 		return
 	}
 	names, err := j.approve(find)
-	if err == nil && !names.Equal(j.plan.Leaf().Names()) {
+	if err == nil && !names.Equal(j.names) {
 		err = fault.Errorf(fault.Denied, "the names of %s changed in the meantime", names.Holder())
 	}
 	if err != nil {

@@ -37,12 +37,16 @@ type job struct {
 	resume   []byte // finds the same work of an earlier call; nil for none
 	describe string // for the audit table, while there is no certificate
 
-	plan   *authority.Plan
-	result SignResult
+	earlier *Certificate     // what an earlier call recorded for the same work, or nil
+	names   profile.Approved // once they are approved
+	plan    *authority.Plan
+	result  SignResult
 }
 
 // open reports whether the job still needs work.
-func (j *job) open() bool { return j.result.Err == nil && !j.result.Reused }
+func (j *job) open() bool { return !j.refused() && !j.result.Reused }
+
+func (j *job) refused() bool { return j.result.Err != nil }
 
 func (j *job) refuse(err error) { j.result = SignResult{Err: err} }
 
@@ -89,13 +93,6 @@ func requestJob(req SignRequest, item SignItem) *job {
 		j.resume = resumeKey(hash, item, req)
 	}
 	return j
-}
-
-// resumeKey is the same for the same work: request, destination and conditions.
-func resumeKey(request [32]byte, item SignItem, req SignRequest) []byte {
-	h := sha256.New()
-	fmt.Fprintf(h, "%x\n%q\n%q\n%q\n%d\n", request, item.Destination, item.For, req.Allow, req.Lifetime)
-	return h.Sum(nil)[:16]
 }
 
 // Issue implements Service.
@@ -202,9 +199,12 @@ func (m *Manager) signOne(ctx context.Context, t terms, ca *authority.Authority,
 		if err := m.resume(tx, t, row, ca, j); err != nil {
 			return err
 		}
+		if err := j.checkKey(tx, t.id); err != nil {
+			return err
+		}
 		find, failed := finder(tx, row)
 		j.prepare(t, ca, find)
-		if err := errors.Join(failed(), j.checkKey(tx, t.id)); err != nil {
+		if err := failed(); err != nil {
 			return err
 		}
 		if j.open() {
@@ -267,31 +267,9 @@ func (m *Manager) look(ctx context.Context, t terms, ca *authority.Authority, jo
 	return table, err
 }
 
-// resume answers j with the certificate that an earlier call recorded for the same
-// work and did not deliver, if it is still good for half of its time: whoever asks
-// again much later wants a new one.
-func (m *Manager) resume(tx *store.Tx, t terms, row store.Authority, ca *authority.Authority, j *job) error {
-	if j.resume == nil || !j.open() {
-		return nil
-	}
-	c, err := tx.CertificateToResume(t.id, j.request.CommonName(), j.resume)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	half := c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2)
-	if c.RequestHash == j.request.Hash() && c.CA == ca.Fingerprint() && c.State == stateIssued &&
-		row.Counter.Floor.Accepts(c.Serial) && t.now.Before(half) {
-		j.result = SignResult{Certificate: c, Reused: true, Ignored: j.request.Ignored()}
-	}
-	return nil
-}
-
 // checkKey refuses a key that is blocked.
 func (j *job) checkKey(tx *store.Tx, id AuthorityID) error {
-	if !j.open() {
+	if j.refused() {
 		return nil
 	}
 	by, err := tx.BlockedKey(id, j.keyHash)
@@ -301,22 +279,27 @@ func (j *job) checkKey(tx *store.Tx, id AuthorityID) error {
 
 // refuseBlocked refuses j if a certificate is the reason that its key is blocked.
 func (j *job) refuseBlocked(by serial.Number) {
-	if by != 0 && j.open() {
+	if by != 0 && !j.refused() {
 		j.refuse(keyBlocked(by))
 	}
 }
 
-// prepare approves the names and plans the certificate.
+// prepare approves the names, and answers with an earlier certificate that has exactly
+// these, or plans a new one.
 func (j *job) prepare(t terms, ca *authority.Authority, find profile.Finder) {
 	if !j.open() {
 		return
 	}
-	names, err := j.approve(find)
-	if err != nil {
+	var err error
+	if j.names, err = j.approve(find); err != nil {
 		j.refuse(err)
 		return
 	}
-	j.plan, err = ca.Plan(names, j.key, t.now, t.lifetime, t.shorten)
+	if c := j.earlier; c != nil && hasNames(*c, j.names) {
+		j.result = SignResult{Certificate: *c, Reused: true, Ignored: j.request.Ignored()}
+		return
+	}
+	j.plan, err = ca.Plan(j.names, j.key, t.now, t.lifetime, t.shorten)
 	if err != nil {
 		j.refuse(err)
 	}
