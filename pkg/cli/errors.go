@@ -173,7 +173,7 @@ func fileRemedies(f manager.Finding) []string {
 	var clock *manager.ClockError
 	switch {
 	case errors.As(f.Err, &link):
-		return []string{fmt.Sprintf("t=$(readlink -f %s) && rm %s && mv \"$t\" %s", path, path, path)}
+		return []string{fmt.Sprintf("look where it leads (ls -l %s), and put the file itself there, if it is yours: rm %s; mv FILE %s", path, path, path)}
 	case errors.As(f.Err, &stray), errors.As(f.Err, &journal):
 		return []string{fmt.Sprintf("mv %s %s.away", path, path)}
 	case errors.As(f.Err, &hidden):
