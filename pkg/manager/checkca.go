@@ -230,7 +230,7 @@ func (e *examination) bundle() {
 	if e.row == nil || e.ca == nil || e.said(authority.CertName, authority.ChainName, authority.BundleName) {
 		return
 	}
-	_, err := e.readBundle()
+	err := e.judgeBundle()
 	if err == nil {
 		return
 	}
@@ -240,42 +240,41 @@ func (e *examination) bundle() {
 			if err := publish(); err != nil {
 				return err
 			}
-			_, err := e.readBundle()
-			return err
+			return e.judgeBundle()
 		}
 	}
 	e.sayAndMend(SeverityError, e.inCA(authority.BundleName), err, again)
 }
 
-// readBundle wants the active CA in the bundle, and no CA that is not known.
-func (e *examination) readBundle() (*trust.Bundle, error) {
+// judgeBundle wants the active CA in the bundle, and no CA that is not known.
+func (e *examination) judgeBundle() error {
 	data, err := e.ca.Bundle()
 	if fault.KindOf(err) == fault.NotFound {
-		return nil, fmt.Errorf("opening %s: %w", e.inCA(authority.BundleName), ErrNoBundle)
+		return fmt.Errorf("opening %s: %w", e.inCA(authority.BundleName), ErrNoBundle)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b, err := trust.ParseBundle(data)
 	if err != nil {
-		return nil, &BundleError{"can't be read: " + err.Error()}
+		return &BundleError{"can't be read: " + err.Error()}
 	}
 	known, err := e.knownCAs()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	active := false
 	for _, cert := range b.Own() {
 		sum := sha256.Sum256(cert.Raw)
 		active = active || sum == e.row.Active
 		if _, ours := known[sum]; !ours {
-			return nil, &BundleError{fmt.Sprintf("lets verifiers trust %v, which is none of this cluster's CAs", cert.Subject)}
+			return &BundleError{fmt.Sprintf("lets verifiers trust %v, which is none of this cluster's CAs", cert.Subject)}
 		}
 	}
 	if !active {
-		return nil, &BundleError{"does not have the active CA"}
+		return &BundleError{"does not have the active CA"}
 	}
-	return b, nil
+	return nil
 }
 
 // knownCAs are the CA certificates that may be in the bundle, by their SHA-256: the
