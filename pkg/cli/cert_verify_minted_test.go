@@ -14,7 +14,10 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +36,8 @@ type mintCase struct {
 	text   string       // in the error
 	list   func(m *mint, l *x509.RevocationList) mintCA
 
-	unknown bool // it can't be understood
+	unknown    bool // it can't be understood
+	lastSecond bool // to openssl, unlike RFC 5280, the second that notAfter names is too late
 }
 
 // lives sets the validity in seconds, from five minutes ago.
@@ -100,8 +104,8 @@ func mintedForTime() []mintCase {
 		{name: "not yet valid", edit: span(1, 3600), reason: trust.NotYetValid, text: "is not valid before"},
 		{name: "begins now", edit: span(0, 3600)},
 		{name: "expired", edit: span(-3600, -1), reason: trust.Expired, text: "expired on"},
-		{name: "ends now", edit: span(-3600, 0)},
-		{name: "one second", edit: span(0, 0)},
+		{name: "ends now", edit: span(-3600, 0), lastSecond: true},
+		{name: "one second", edit: span(0, 0), lastSecond: true},
 		{name: "valid later", args: []string{"--at", "2999-01-01T00:00:00Z"}, reason: trust.Expired},
 		{name: "valid earlier", args: []string{"--at", "2001-01-01T00:00:00Z"}, reason: trust.NotYetValid},
 		{name: "lives on after the CA", edit: span(6*365*86400, 6*365*86400+3600), args: []string{"--at", time.Now().AddDate(0, 0, 6*365).Add(time.Minute).UTC().Format(time.RFC3339)},
@@ -367,5 +371,24 @@ func (m *mint) run(t *testing.T, tc mintCase) {
 	}
 	if !bytes.Contains([]byte(v.Error), []byte(tc.text)) {
 		t.Errorf("%q doesn't say %q", v.Error, tc.text)
+	}
+	if v.Verdict == "valid" && !tc.lastSecond {
+		m.opensslAccepts(path, tc.dir)
+	}
+}
+
+// opensslAccepts wants openssl to find valid what we do.
+func (m *mint) opensslAccepts(path, dir string) {
+	m.t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") != "" {
+			m.t.Error("openssl is not installed")
+		}
+		return
+	}
+	at := strconv.FormatInt(m.now.Unix(), 10)
+	out, err := exec.Command("openssl", "verify", "-attime", at, "-CAfile", m.w.path(filepath.Join(dir, "ca/bundle.pem")), path).CombinedOutput()
+	if err != nil {
+		m.t.Errorf("accepted, but openssl says: %s", out)
 	}
 }
