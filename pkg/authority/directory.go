@@ -106,12 +106,12 @@ func (d *Directory) has(name string) (bool, error) {
 }
 
 // Contents says which of a CA's parts a directory holds.
-type Contents struct{ Cert, Key, Serial, Floor, Bundle bool }
+type Contents struct{ Cert, Key, Serial, Floor, Bundle, CRL bool }
 
 // Contents looks at the names only.
 func (d *Directory) Contents() (c Contents, err error) {
 	for name, found := range map[string]*bool{
-		certFile: &c.Cert, keyFile: &c.Key, serialFile: &c.Serial, floorFile: &c.Floor, bundleFile: &c.Bundle,
+		certFile: &c.Cert, keyFile: &c.Key, serialFile: &c.Serial, floorFile: &c.Floor, bundleFile: &c.Bundle, crlFile: &c.CRL,
 	} {
 		if *found, err = d.has(name); err != nil {
 			return Contents{}, err

@@ -229,7 +229,12 @@ func (m *Manager) spread(ctx context.Context, id AuthorityID, change string) err
 	if err != nil {
 		err = fmt.Errorf("publishing the revocation list: %w", err)
 	}
-	if err := errors.Join(err, m.runChangeHook(ctx, id, change)); err != nil {
+	return m.tell(ctx, id, change, err)
+}
+
+// tell runs the change hook, whether or not the revocation list could be published.
+func (m *Manager) tell(ctx context.Context, id AuthorityID, change string, unpublished error) error {
+	if err := errors.Join(unpublished, m.runChangeHook(ctx, id, change)); err != nil {
 		return &SpreadError{err}
 	}
 	return nil

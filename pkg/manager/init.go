@@ -51,25 +51,13 @@ func (m *Manager) InitAuthority(ctx context.Context, req InitRequest) (Authority
 	}
 	out, err := m.Authority(ctx, req.Authority)
 	out.Created = created
-	if err == nil {
-		err = m.firstCRL(ctx, req.Authority)
+	if err == nil && created {
+		err = m.tell(ctx, req.Authority, "init", nil)
 	}
 	if err == nil && !created && req.Name != "" && profile.FoldName(req.Name) != profile.FoldName(out.Name) {
 		return Authority{}, fault.Errorf(fault.Exists, "the CA that is here belongs to cluster %s, not %s", out.Name, req.Name)
 	}
 	return out, err
-}
-
-// firstCRL publishes a revocation list where there is none, and the CA can sign one.
-func (m *Manager) firstCRL(ctx context.Context, id AuthorityID) error {
-	d, err := m.directory(id)
-	if err != nil {
-		return err
-	}
-	if found, err := d.HasCRL(); err != nil || found {
-		return err
-	}
-	return m.spread(ctx, id, "init")
 }
 
 func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool, err error) {
@@ -82,6 +70,30 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 	if err != nil {
 		return false, err
 	}
+	created, err = m.initCA(ctx, db, locked, contents, req)
+	if err == nil || errors.Is(err, ErrInitialised) {
+		if failed := m.firstCRL(ctx, db, locked, req.Authority); failed != nil {
+			return created, failed
+		}
+	}
+	return created, err
+}
+
+// firstCRL publishes a revocation list where there is none, and the CA can sign one.
+func (m *Manager) firstCRL(ctx context.Context, db *store.Store, l *authority.Locked, id AuthorityID) error {
+	if found, err := l.HasCRL(); err != nil || found {
+		return err
+	}
+	c := &crlMaker{Manager: m, id: id, db: db, locked: l}
+	_, err := c.publish(ctx)
+	if errors.Is(err, ErrNoCRLSign) {
+		err = nil
+	}
+	return errors.Join(err, c.close())
+}
+
+// initCA makes the CA, takes it over, or finds it.
+func (m *Manager) initCA(ctx context.Context, db *store.Store, locked *authority.Locked, contents authority.Contents, req InitRequest) (created bool, err error) {
 	row, err := m.initRow(ctx, db, req)
 	if err != nil {
 		return false, err
@@ -104,9 +116,9 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 	return true, m.makeCA(ctx, db, locked, req)
 }
 
-// cut reports whether a publication did not come to its end, of which bundle.pem is
-// the last file.
-func cut(c authority.Contents) bool { return !c.Cert || !c.Bundle }
+// cut reports whether an init did not come to its end, of which crl.pem is the last
+// file.
+func cut(c authority.Contents) bool { return !c.Cert || !c.Bundle || !c.CRL }
 
 // unused reports whether the active CA's own number is the last that was issued.
 func (m *Manager) unused(ctx context.Context, db *store.Store, row store.Authority) bool {

@@ -19,7 +19,7 @@ func TestCertificate(t *testing.T) {
 		full.CommonName, full.Holder = "Ünï.example.com", "Holder.example.com"
 		full.Names = []string{"Ünï.example.com", "192.0.2.1", "ALIAS"}
 		full.Exceptions = []string{"other.example.com", "日本"}
-		full.Requester, full.Origin, full.State = "rööt \"$1\" ?", "unix:@/x'--", "revoked"
+		full.Requester, full.Origin, full.State = "rööt \"$1\" ?", "unix:@/x'--", "of another kind"
 		full.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 		full.NotBefore = time.Date(1949, 12, 31, 0, 0, 0, 0, time.UTC)
 		bare := store.Certificate{Authority: store.Cluster, Serial: 1, DER: []byte{}}
