@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,18 +29,25 @@ func flagError(_ *cobra.Command, err error) error {
 	return &usageError{text: err.Error()}
 }
 
-// refuseEmpty refuses a flag that names a file or a directory and is given empty: a
-// variable of a script that is not set. Standard output, or a default, is not what was
-// meant.
+// refuseEmpty refuses a flag that is given empty, as by a variable of a script that is
+// not set. A default, standard output or no restriction at all is not what was meant.
 func refuseEmpty(cmd *cobra.Command) error {
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		what, _ := pflag.UnquoteUsage(f)
-		if (what == "FILE" || what == "DIRECTORY") && f.Value.String() == "" && err == nil {
+		if err == nil && isEmpty(f.Value) {
 			err = usagef("--%s is empty", f.Name)
 		}
 	})
 	return err
+}
+
+// isEmpty reports whether a flag that was given has an empty value, or one in its list.
+func isEmpty(v pflag.Value) bool {
+	if list, ok := v.(pflag.SliceValue); ok {
+		values := list.GetSlice()
+		return len(values) == 0 || slices.Contains(values, "")
+	}
+	return v.String() == ""
 }
 
 // noArgs refuses arguments.

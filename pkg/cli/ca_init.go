@@ -132,15 +132,16 @@ func (a *app) newPassphrase(s *settings, o caInitOptions, asking bool) ([]byte, 
 	if o.adopt {
 		return nil, nil // the key has one already, or none
 	}
-	if s.caPassphraseFile != "" || o.askPassphrase {
-		src := secretSource{file: s.caPassphraseFile, flag: "ca-passphrase-file", what: "the passphrase of the CA's key", new: true}
+	src := caPassphrase(s.caPassphraseFile)
+	src.new = true
+	if _, given := a.lookupEnv(src.env); given || s.caPassphraseFile != "" || o.askPassphrase {
 		p, err := a.secret(src)
 		return []byte(p), err
 	}
 	if !asking {
 		return nil, nil
 	}
-	p, err := a.askSecret("ca-passphrase-file", "Passphrase for the CA's key (empty for none):", true)
+	p, err := a.askSecret(src.flag, "Passphrase for the CA's key (empty for none):", true)
 	return []byte(p), err
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,9 @@ func (p *p12ProfileValue) String() string { return string(*p) }
 
 // Set is the flag's.
 func (p *p12ProfileValue) Set(s string) error {
+	if s == "" { // the library's word for its default
+		return errors.New("it is empty")
+	}
 	v, err := pkcs12.ParseProfile(s)
 	*p = p12ProfileValue(v)
 	return err
