@@ -342,8 +342,9 @@ func TestMintedElsewhere(t *testing.T) {
 }
 
 func (m *mint) run(t *testing.T, tc mintCase) {
-	of := *m
-	m, m.t, m.w.t = &of, t, t
+	mine := *m // a failure is this certificate's
+	m = &mine
+	m.t, m.w.t = t, t
 	c := &minting{template: m.template(), by: m.own}
 	if tc.edit != nil {
 		tc.edit(m, c)
