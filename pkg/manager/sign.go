@@ -215,6 +215,9 @@ func (m *Manager) signOne(ctx context.Context, t terms, ca *authority.Authority,
 			if err := m.sign(t, ca, j, block.First); err != nil {
 				return err
 			}
+			if err := checkSignature(ca, j); err != nil {
+				return err
+			}
 		}
 		return m.record(tx, l, &row, []*job{j})
 	})
@@ -242,11 +245,20 @@ func (m *Manager) signMany(ctx context.Context, t terms, ca *authority.Authority
 		return err
 	}
 	if len(planned) > 0 {
-		if err := ca.CheckSignature(planned[0].result.Certificate.DER); err != nil {
-			return fmt.Errorf("checking a certificate just signed: %w", err)
+		if err := checkSignature(ca, planned[0]); err != nil {
+			return err
 		}
 	}
 	return m.recordAll(ctx, t, ca, table, jobs)
+}
+
+// checkSignature verifies the signature of one certificate of each call. Checking all
+// would take longer than signing them.
+func checkSignature(ca *authority.Authority, j *job) error {
+	if err := ca.CheckSignature(j.result.Certificate.DER); err != nil {
+		return fmt.Errorf("checking a certificate just signed: %w", err)
+	}
+	return nil
 }
 
 // look finds what earlier calls left, and returns the names that may be used.
