@@ -140,5 +140,18 @@ func (d *Directory) Lock(ctx context.Context) (*Locked, error) {
 	return &Locked{Directory: d, lock: lock}, nil
 }
 
+// Without calls fn without the lock, and then again to have it back: anything may have
+// changed meanwhile. After an error l stays unlocked.
+func (l *Locked) Without(fn func() error, again func() (*Locked, error)) error {
+	if err := errors.Join(l.Unlock(), fn()); err != nil {
+		return err
+	}
+	other, err := again()
+	if err == nil {
+		l.lock = other.lock
+	}
+	return err
+}
+
 // Unlock releases the lock. A second call does nothing.
 func (l *Locked) Unlock() error { return l.lock.Unlock() }

@@ -66,7 +66,7 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 		return false, err
 	}
 	defer func() { err = errors.Join(err, locked.Unlock()) }()
-	db, err := m.initDatabase(ctx, req, contents)
+	db, err := m.initDatabase(ctx, locked, req, contents)
 	if err != nil {
 		return false, err
 	}
@@ -113,7 +113,8 @@ func (m *Manager) initCA(ctx context.Context, db *store.Store, locked *authority
 	if contents.Key {
 		return false, ErrForeignCA
 	}
-	return true, m.makeCA(ctx, db, locked, req)
+	err = m.makeCA(ctx, db, locked, req)
+	return err == nil, err
 }
 
 // cut reports whether an init did not come to its end, of which crl.pem is the last
@@ -210,7 +211,7 @@ func (m *Manager) makeStateDir() (*durable.Dir, error) {
 }
 
 // initDatabase opens the database, or makes one where that loses nothing.
-func (m *Manager) initDatabase(ctx context.Context, req InitRequest, c authority.Contents) (*store.Store, error) {
+func (m *Manager) initDatabase(ctx context.Context, l *authority.Locked, req InitRequest, c authority.Contents) (*store.Store, error) {
 	state, err := m.stateDir()
 	if err != nil {
 		return nil, err
@@ -221,6 +222,11 @@ func (m *Manager) initDatabase(ctx context.Context, req InitRequest, c authority
 		}
 		if req.Adopt && !(c.Key && c.Cert) {
 			return nil, ErrNothingToAdopt
+		}
+		if req.Adopt {
+			if err := m.checkAdoption(l, req); err != nil {
+				return nil, err
+			}
 		}
 		err := store.CreateSQLite(ctx, filepath.Join(m.config.Dir, databaseFile))
 		if err != nil && fault.KindOf(err) != fault.Exists {
@@ -250,19 +256,7 @@ func (m *Manager) initRow(ctx context.Context, db *store.Store, req InitRequest)
 // makeCA makes a self-signed CA and activates it. Where a failover left a counter
 // and a floor, it goes on above both.
 func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest) error {
-	var number serial.Number
-	err := write(ctx, db, l, func(tx *store.Tx) error {
-		row, err := tx.Authority(req.Authority)
-		if err != nil {
-			return err
-		}
-		block, err := m.reserve(tx, l, &row, 1)
-		if err != nil {
-			return err
-		}
-		number = block.First
-		return setCounter(tx, l, req.Authority, row.Counter)
-	})
+	number, err := m.reserveForCA(ctx, db, l, req.Authority)
 	if err != nil {
 		return err
 	}
@@ -289,6 +283,37 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 	m.signers[req.Authority] = ca // with its passphrase, which need not be the settings'
 	m.mu.Unlock()
 	return l.Publish(ca.Fingerprint(), row.Counter.Floor)
+}
+
+// reserveForCA takes a number for the CA's own certificate. The serial hook runs without
+// the lock, as for any other number: by its end another process may have made the CA.
+func (m *Manager) reserveForCA(ctx context.Context, db *store.Store, l *authority.Locked, id AuthorityID) (number serial.Number, err error) {
+	err = write(ctx, db, l, func(tx *store.Tx) error {
+		row, err := tx.Authority(id)
+		if err != nil {
+			return err
+		}
+		block, err := m.reserve(tx, l, &row, 1)
+		if err != nil {
+			return err
+		}
+		number = block.First
+		return setCounter(tx, l, id, row.Counter)
+	})
+	if err != nil || m.config.SerialHook == nil {
+		return number, err
+	}
+	err = l.Without(func() error { return m.runSerialHook(ctx, id, number) }, func() (*authority.Locked, error) { return m.lock(ctx, id) })
+	if err != nil {
+		return number, err
+	}
+	return number, db.Read(ctx, func(tx *store.Tx) error {
+		row, err := tx.Authority(id)
+		if err == nil && row.Active != (authority.Fingerprint{}) {
+			err = ErrInitialised
+		}
+		return err
+	})
 }
 
 // activate makes ca the active CA of row and, if its number is one of ours, records
@@ -323,10 +348,7 @@ func (m *Manager) caRecord(id AuthorityID, cert *x509.Certificate) Certificate {
 // was issued: a serial file may be as old as a lost database. So the count jumps, and the
 // floor moves past everything that is not in the new database.
 func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest) error {
-	ca, err := l.Load(m.config.Passphrase)
-	if fault.KindOf(err) == fault.NotFound {
-		return ErrNothingToAdopt
-	}
+	ca, err := m.adoptable(req)
 	if err != nil {
 		return err
 	}

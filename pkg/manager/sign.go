@@ -337,15 +337,20 @@ func (m *Manager) reserveFor(ctx context.Context, t terms, ca *authority.Authori
 	if err != nil || m.config.SerialHook == nil {
 		return block, err
 	}
-	d, err := m.directory(t.id)
+	return block, m.runSerialHook(ctx, t.id, block.Last)
+}
+
+// runSerialHook tells the hook, which there is, that numbers up to last are reserved.
+func (m *Manager) runSerialHook(ctx context.Context, id AuthorityID, last serial.Number) error {
+	d, err := m.directory(id)
 	if err != nil {
-		return block, err
+		return err
 	}
-	err = m.config.SerialHook(ctx, HookCall{Authority: t.id, Serial: block.Last.String(), File: d.SerialPath()})
+	err = m.config.SerialHook(ctx, HookCall{Authority: id, Serial: last.String(), File: d.SerialPath()})
 	if err != nil {
-		return block, fault.Errorf(fault.Unavailable, "the serial hook did not confirm number %v, so no certificate is issued: %w", block.Last, err)
+		return fault.Errorf(fault.Unavailable, "the serial hook did not confirm number %v, so no certificate is issued: %w", last, err)
 	}
-	return block, nil
+	return nil
 }
 
 // sign numbers and signs a planned certificate. An error here is not the request's

@@ -1,0 +1,68 @@
+package manager
+
+import (
+	"crypto/x509"
+	"slices"
+	"strings"
+
+	"x509ctl/pkg/authority"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+)
+
+// checkAdoption refuses an adoption that can't come to its end, before there is a
+// database: an empty one would keep a backup from being restored.
+func (m *Manager) checkAdoption(l *authority.Locked, req InitRequest) error {
+	ca, err := m.adoptable(req)
+	if err != nil {
+		return err
+	}
+	seen, err := l.Salvage(m.config.MachineID)
+	if err != nil {
+		return err
+	}
+	if seen.Copies, err = m.copies().Salvage(); err != nil {
+		return err
+	}
+	var row serial.Row
+	if own, number := ownSerial(ca.Certificate()); own {
+		row.Last = number
+	}
+	_, err = serial.Recover(row, seen, 0, req.KeepFloor, m.now())
+	return err
+}
+
+// adoptable returns the CA whose files are in place, if it can be the cluster's.
+func (m *Manager) adoptable(req InitRequest) (*authority.Authority, error) {
+	ca, err := m.signer(req.Authority)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, ErrNothingToAdopt
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range ca.Chain() {
+		if !allowsName(c, profile.FoldName(req.Name)) {
+			return nil, fault.Errorf(fault.Denied,
+				"no verifier accepts certificates for %s under this CA: the name constraints of %s exclude the name", req.Name, c.Subject)
+		}
+	}
+	return ca, nil
+}
+
+// allowsName reports whether the name constraints of a CA (RFC 5280, section 4.2.1.10)
+// leave room for a DNS name.
+func allowsName(ca *x509.Certificate, name string) bool {
+	within := func(domain string) bool {
+		domain = profile.FoldName(domain)
+		if strings.HasPrefix(domain, ".") { // only what is below, as most verifiers have it
+			return strings.HasSuffix(name, domain)
+		}
+		return domain == "" || name == domain || strings.HasSuffix(name, "."+domain)
+	}
+	if slices.ContainsFunc(ca.ExcludedDNSDomains, within) {
+		return false
+	}
+	return len(ca.PermittedDNSDomains) == 0 || slices.ContainsFunc(ca.PermittedDNSDomains, within)
+}
