@@ -41,6 +41,7 @@ func (l *Locked) seenWithMark(machine string) (s serial.Seen, damaged, err error
 	}
 	note, err := l.lock.Note()
 	s.Mark = parseMark(note)
+	s.Unmarked = s.Mark == serial.Mark{}
 	return s, damaged, err
 }
 
@@ -121,8 +122,9 @@ func (l *Locked) Announce(m serial.Mark) { l.announced = m }
 
 // WriteMark notes, in the lock file, what was announced: 40 bytes, the highest number
 // reserved and the highest issued. The caller has committed it. Each number only
-// rises. It costs no sync: an older mark, or none, after a power cut means that less
-// is noticed, not that something is refused.
+// rises. It costs no sync: an older mark after a power cut means that less is
+// noticed, not that something is refused; none at all, that a cut between file and
+// commit is taken for a database set back.
 func (l *Locked) WriteMark() error {
 	if l.announced == (serial.Mark{}) {
 		return nil

@@ -200,7 +200,7 @@ func TestPublishOfALostCA(t *testing.T) {
 
 func TestSeen(t *testing.T) {
 	l, dir := newDirectory(t)
-	if s, err := l.Seen("m"); err != nil || s != (serial.Seen{}) {
+	if s, err := l.Seen("m"); err != nil || s != (serial.Seen{Unmarked: true}) {
 		t.Errorf("an empty directory: %+v, %v", s, err)
 	}
 	file, err := l.WriteSerial(41, "m")
@@ -210,7 +210,7 @@ func TestSeen(t *testing.T) {
 	if err := l.WriteFloor(3); err != nil {
 		t.Fatal(err)
 	}
-	want := serial.Seen{Exists: true, Serial: 41, File: file, Floor: 3}
+	want := serial.Seen{Exists: true, Serial: 41, File: file, Floor: 3, Unmarked: true}
 	if s, err := l.Seen("m"); err != nil || s != want || file.Inode == 0 {
 		t.Errorf("Seen = %+v, %v; want %+v", s, err, want)
 	}

@@ -48,6 +48,12 @@ func (m *Manager) reserve(tx *store.Tx, l *authority.Locked, row *store.Authorit
 	if err != nil {
 		return serial.Block{}, err
 	}
+	if s.Unmarked {
+		l.Announce(row.Counter.Mark()) // which is committed
+		if err := l.WriteMark(); err != nil {
+			return serial.Block{}, err
+		}
+	}
 	if err := m.writeCounter(l, s, &counter); err != nil {
 		return serial.Block{}, err
 	}

@@ -148,6 +148,40 @@ func TestDatabaseSetBack(t *testing.T) {
 	h.wantBelowFloor(last)
 }
 
+// Nor does it help to take the mark away: without one, a file ahead of the database may
+// be all that is left of what was issued.
+func TestDatabaseSetBackWithoutTheLock(t *testing.T) {
+	h := newHistory(t)
+	h.mustIssue(3)
+	h.copy(h.path("x509ctl.db"), h.path("older"))
+	last := h.mustIssue(3)
+	h.copy(h.path("older"), h.path("x509ctl.db"))
+	h.remove(h.path("ca", "lock"))
+	for range 2 {
+		_, err := h.issue(1)
+		h.wantBack(err)
+	}
+	h.recover(RecoverRequest{AtLeast: 1})
+	h.mustIssue(2)
+	h.wantBelowFloor(last)
+}
+
+// The lock file alone may be lost: the next one gets its mark before the serial file
+// goes ahead of the database, so a process that dies then still stops nobody.
+func TestLockLost(t *testing.T) {
+	h := newHistory(t)
+	last := h.mustIssue(2)
+	h.remove(h.path("ca", "lock"))
+	h.config.SerialCopies = []string{"/proc/self/serial"} // which can't be made, after the file was
+	if _, err := h.issue(1); err == nil {
+		t.Fatal("a certificate was issued without the copy")
+	}
+	h.config.SerialCopies = nil
+	if n := h.mustIssue(1); n != last+2 {
+		t.Errorf("number %v after %v", n, last)
+	}
+}
+
 // The database is copied between the two transactions of a batch: the counter of
 // the copy is current, its inventory is not.
 func TestDatabaseSetBackToBetweenTheTransactions(t *testing.T) {

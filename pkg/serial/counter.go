@@ -68,6 +68,7 @@ type Seen struct {
 	File     File   // its identity; the zero File without one
 	Floor    Floor  // content of min-serial; 0 without one
 	Mark     Mark   // the zero Mark without one, and when nobody else was kept from committing
+	Unmarked bool   // the place of the mark was looked at, and there is none
 	Copies   Number // the highest in further files, written after the serial file; 0 without any
 	Timeline uint32 // the database's timeline now; 0 on SQLite
 }
@@ -97,7 +98,9 @@ func (e *WentBackError) FaultKind() fault.Kind { return fault.Unavailable }
 // commit, so the row is an older one. The file would still be a good record of the
 // count; but the store has lost certificates that were issued, and nothing but a
 // floor can refuse those any more. Any other difference leaves no record that is
-// known to be the newest. A row that was never written with a file (the first
+// known to be the newest: nor does a file ahead of the row, where the mark is lost that
+// would say which it was. (Who finds no mark beside a row and a file that agree notes
+// one before the file goes ahead.) A row that was never written with a file (the first
 // reservation of a new authority) has nothing to compare.
 func (r Row) check(s Seen) error {
 	switch {
@@ -112,6 +115,8 @@ func (r Row) check(s Seen) error {
 		return &WentBackError{fmt.Sprintf("the serial file is missing; the database's count is %v", r.Reserved)}
 	case r.File.Machine != s.File.Machine:
 		return &WentBackError{fmt.Sprintf("this directory was last used on another machine (count %v)", r.Reserved)}
+	case s.Serial > r.Reserved && s.Unmarked:
+		return &WentBackError{fmt.Sprintf("the serial file says %v, the database %v, and the lock file not which of them is right", s.Serial, r.Reserved)}
 	case s.Serial > r.Reserved:
 		return nil
 	case s.Serial < r.Reserved:
