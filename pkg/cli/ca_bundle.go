@@ -97,6 +97,7 @@ func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
 		}
 	}
 	if files.stdout() {
+		a.noteP12Password(view.P12, view.P12Password)
 		return nil
 	}
 	return show(a, o.output, view)

@@ -120,6 +120,7 @@ func runCertExport(ctx context.Context, a *app, o certExportOptions) error {
 		}
 	}
 	if files.stdout() {
+		a.noteP12Password(v.P12, v.P12Password)
 		return nil
 	}
 	return show(a, o.output, v)

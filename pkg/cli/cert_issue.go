@@ -128,6 +128,9 @@ func runCertIssue(ctx context.Context, a *app, o certIssueOptions) error {
 		a.noteShortened(c)
 	}
 	if files.all.stdout() {
+		if p12 != nil {
+			a.noteP12Password(files.p12.name(), p12.told())
+		}
 		return nil
 	}
 	return show(a, o.output, newCertIssueView(result, files, keyTypeOf(key.Public()), p12))

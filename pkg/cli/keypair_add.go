@@ -244,6 +244,9 @@ func (a *app) addKeypair(ctx context.Context, o keypairAddOptions, m *keypairMak
 		return errors.Join(err, undo)
 	}
 	if files.stdout() {
+		if p12 != nil {
+			a.noteP12Password(p12.name(), made.p12Maker.told())
+		}
 		return nil
 	}
 	v := newKeypairAddView(r)

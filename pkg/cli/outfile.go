@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -154,13 +155,26 @@ func (o *outfiles) claim(a *app, flag, path string, mode fs.FileMode) (*outfile,
 		return nil, &outfileError{flag, path, err}
 	}
 	for _, other := range *o {
-		if other.path == f.path {
+		if sameFile(other.path, f.path) {
 			f.discard()
 			return nil, usagef("two results can't both go to %s", outputName(f.path))
 		}
 	}
 	*o = append(*o, f)
 	return f, nil
+}
+
+// sameFile reports whether two paths name one file, which may not exist yet.
+func sameFile(a, b string) bool {
+	if a == b || filepath.Base(a) != filepath.Base(b) {
+		return a == b
+	}
+	in, err := os.Stat(filepath.Dir(a))
+	if err != nil {
+		return false
+	}
+	also, err := os.Stat(filepath.Dir(b))
+	return err == nil && os.SameFile(in, also)
 }
 
 func (o outfiles) discard() {

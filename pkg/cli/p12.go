@@ -138,6 +138,14 @@ func (m *p12Maker) encodeTrust(cas []*x509.Certificate) ([]byte, error) {
 	return pkcs12.EncodeTrustStore(m.profile, cas, m.password)
 }
 
+// noteP12Password tells a password that was made up, on stderr, where what would be
+// printed with it has given its place to a result.
+func (a *app) noteP12Password(file, password string) {
+	if password != "" {
+		a.note("the password of %s is %s", file, password)
+	}
+}
+
 // told is the password if this is the only time that anybody sees it.
 func (m *p12Maker) told() string {
 	if !m.generated {
