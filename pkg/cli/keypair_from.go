@@ -21,7 +21,7 @@ const (
 	// maxNamesFile bounds the file of --from, in bytes.
 	maxNamesFile = 16 << 20
 	// keypairChunk is how many keypairs are made before they are recorded together.
-	keypairChunk = 64
+	keypairChunk = 128
 )
 
 // runKeypairFrom is "keypair-add --from": a keypair for each name in a file.
@@ -100,13 +100,10 @@ type keypairItem struct {
 // run makes all keypairs and yields what became of each, in the order of the names.
 // The error is the first failure in this order, or what ended the batch early.
 func (b *keypairBatch) run(ctx context.Context, names []string, yield func(keypairFromView) error) error {
+	making, stop := context.WithCancel(ctx)
+	defer stop()
 	var unread error
-	for chunk := range slices.Chunk(names, keypairChunk) {
-		items := make([]*keypairItem, len(chunk))
-		parallel(len(chunk), runtime.GOMAXPROCS(0), func(i int) {
-			items[i] = b.prepare(ctx, chunk[i])
-			b.bar.add(1)
-		})
+	for items := range b.make(making, names) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -123,7 +120,32 @@ func (b *keypairBatch) run(ctx context.Context, names []string, yield func(keypa
 			}
 		}
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return b.failures.err("keypairs")
+}
+
+// make makes keypairs in the background until ctx ends. While one chunk is waiting for
+// the disk, the next has the processors.
+func (b *keypairBatch) make(ctx context.Context, names []string) <-chan []*keypairItem {
+	made := make(chan []*keypairItem)
+	go func() {
+		defer close(made)
+		for chunk := range slices.Chunk(names, keypairChunk) {
+			items := make([]*keypairItem, len(chunk))
+			parallel(len(chunk), runtime.GOMAXPROCS(0), func(i int) {
+				items[i] = b.prepare(ctx, chunk[i])
+				b.bar.add(1)
+			})
+			select {
+			case made <- items:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return made
 }
 
 // prepare makes a keypair, unless it is known already that it can't be kept.
