@@ -53,6 +53,8 @@ install: build
 	install -D -m 755 bin/x509ctl $(DESTDIR)$(PREFIX)/bin/x509ctl
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -D -m 644 completions/x509ctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/x509ctl
 	install -D -m 644 completions/x509ctl.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_x509ctl
 	install -D -m 644 completions/x509ctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/x509ctl.fish

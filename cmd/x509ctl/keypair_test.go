@@ -27,18 +27,17 @@ import (
 	"time"
 )
 
-// sshd starts a real one on the loopback, which lets the keys in authorized in, and
-// returns its port.
+// sshd starts a real one on the loopback, which lets the keys in the file authorized
+// in, and returns its port.
 func sshd(t *testing.T, c *cluster, authorized string) string {
 	t.Helper()
 	dir := t.TempDir()
 	c.ok("keypair-add", "host", "--private-key", filepath.Join(dir, "host")) // a host's key is one like others
-	write(t, filepath.Join(dir, "authorized_keys"), 0o600, authorized)
 	port := freePort(t)
 	config := filepath.Join(dir, "sshd_config")
 	write(t, config, 0o600, strings.Join([]string{
 		"ListenAddress 127.0.0.1", "Port " + port, "HostKey " + filepath.Join(dir, "host"),
-		"AuthorizedKeysFile " + filepath.Join(dir, "authorized_keys"), "PidFile none", "StrictModes no", "UsePAM no",
+		"AuthorizedKeysFile " + authorized, "PidFile none", "StrictModes no", "UsePAM no",
 		"AuthenticationMethods publickey", "PermitRootLogin prohibit-password", "",
 	}, "\n"))
 	if os.Geteuid() == 0 { // where it locks itself up
@@ -79,7 +78,8 @@ func TestSSHLogin(t *testing.T) {
 		authorized.WriteString(c.ok("keypair-show", kind, "--public-key"))
 	}
 	c.ok("keypair-add", "stranger", "--private-key", filepath.Join(dir, "stranger"))
-	port := sshd(t, c, authorized.String())
+	write(t, filepath.Join(dir, "authorized_keys"), 0o600, authorized.String())
+	port := sshd(t, c, filepath.Join(dir, "authorized_keys"))
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)

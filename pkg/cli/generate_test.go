@@ -56,7 +56,7 @@ func compareTree(t *testing.T, have, want string) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		stale[f.Name()] = true
+		stale[f.Name()] = !strings.HasSuffix(f.Name(), ".7") // those are written by hand
 	}
 	files, err = os.ReadDir(want)
 	if err != nil {
@@ -66,7 +66,10 @@ func compareTree(t *testing.T, have, want string) {
 		delete(stale, f.Name())
 		compareFile(t, filepath.Join(have, f.Name()), filepath.Join(want, f.Name()))
 	}
-	for name := range stale {
+	for name, is := range stale {
+		if !is {
+			continue
+		}
 		path := filepath.Join(have, name)
 		if !*update {
 			t.Errorf("%s belongs to nothing any more: remove it with make generate", path)

@@ -52,7 +52,9 @@ type verdict struct{ ours, nova string }
 
 const refused = "refused"
 
-func accepts(verdict string) bool { return regexp.MustCompile(`^[0-9a-f:]{47,59}$`).MatchString(verdict) }
+func accepts(verdict string) bool {
+	return regexp.MustCompile(`^[0-9a-f:]{47,59}$`).MatchString(verdict)
+}
 
 // judge is our verdict.
 func judge(t keypair.Type, text string) string {
