@@ -10,10 +10,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,23 +54,33 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// signers has a key of each kind.
+// signers has a key of each kind, made once.
 func signers(t testing.TB) map[string]crypto.Signer {
 	t.Helper()
-	all := map[string]crypto.Signer{}
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	all, err := allSigners()
 	must(t, err)
-	all["ed25519"] = ed
-	for name, curve := range map[string]elliptic.Curve{"p256": elliptic.P256(), "p384": elliptic.P384(), "p521": elliptic.P521()} {
-		all[name], err = ecdsa.GenerateKey(curve, rand.Reader)
-		must(t, err)
-	}
-	for name, bits := range map[string]int{"rsa2048": 2048, "rsa3072": 3072} {
-		all[name], err = rsa.GenerateKey(rand.Reader, bits)
-		must(t, err)
-	}
 	return all
 }
+
+var allSigners = sync.OnceValues(func() (map[string]crypto.Signer, error) {
+	all := map[string]crypto.Signer{}
+	var errs []error
+	add := func(name string, key crypto.Signer, err error) {
+		all[name] = key
+		errs = append(errs, err)
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	add("ed25519", ed, err)
+	for name, curve := range map[string]elliptic.Curve{"p256": elliptic.P256(), "p384": elliptic.P384(), "p521": elliptic.P521()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		add(name, key, err)
+	}
+	for name, bits := range map[string]int{"rsa2048": 2048, "rsa3072": 3072} {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		add(name, key, err)
+	}
+	return all, errors.Join(errs...)
+})
 
 // Go's own reader of OpenSSH keys gets the same key out.
 func TestEncodeSSH(t *testing.T) {
@@ -164,9 +176,7 @@ func TestSSHKeygenReadsImports(t *testing.T) {
 
 func newWinRM(t testing.TB, user string) (*x509.Certificate, string) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	must(t, err)
-	der, err := keypair.NewWinRM(key, user, now)
+	der, err := keypair.NewWinRM(signers(t)["rsa2048"].(*rsa.PrivateKey), user, now)
 	must(t, err)
 	c, err := x509.ParseCertificate(der)
 	must(t, err)
@@ -196,8 +206,7 @@ func TestWinRM(t *testing.T) {
 }
 
 func TestWinRMRefuses(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	must(t, err)
+	key := signers(t)["rsa2048"].(*rsa.PrivateKey)
 	for _, user := range []string{"", "a\nb", " a", strings.Repeat("x", 65), "a\x00", "a\xff"} {
 		if _, err := keypair.NewWinRM(key, user, now); fault.KindOf(err) != fault.Malformed {
 			t.Errorf("%q: %v", user, err)
