@@ -19,14 +19,19 @@ type Authority struct {
 	ID         AuthorityID
 	Name       string   // the cluster's name
 	Active     [32]byte // SHA-256 of the active CA certificate; zero: none yet
+	Next       [32]byte // SHA-256 of the one that is prepared; zero: none
+	Old        []Sum    // those of replaced ones that are trusted still, the latest last
 	Counter    serial.Row
 	Generation int64 // changes with every node added or removed, and every key blocked
 	CRLNumber  int64 // of the latest revocation list; 0: none yet
 	Created    time.Time
 }
 
+// A Sum is the SHA-256 of a certificate.
+type Sum = [32]byte
+
 const selectAuthority = `
-SELECT name, active, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, created
+SELECT name, active, next, old, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, created
   FROM authorities
  WHERE id = ?`
 
@@ -38,7 +43,7 @@ func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
 	var inode, timeline int64
 	c := &a.Counter
 	err := tx.row(selectAuthority+tx.session.forUpdate(), []any{string(id)},
-		&a.Name, (*sum)(&a.Active), &c.Reserved, &c.Floor, &c.Last,
+		&a.Name, (*sum)(&a.Active), (*sum)(&a.Next), (*sums)(&a.Old), &c.Reserved, &c.Floor, &c.Last,
 		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, &a.CRLNumber, second{&a.Created})
 	if errors.Is(err, errNoRow) {
 		return Authority{}, fault.Errorf(fault.NotFound, "no authority %q", string(id))
@@ -48,10 +53,10 @@ func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
 }
 
 const putAuthority = `
-INSERT INTO authorities (id, name, active, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, created)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO authorities (id, name, active, next, old, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, created)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
-       name = excluded.name, active = excluded.active, reserved = excluded.reserved, floor = excluded.floor,
+       name = excluded.name, active = excluded.active, next = excluded.next, old = excluded.old, reserved = excluded.reserved, floor = excluded.floor,
        last = excluded.last, file_machine = excluded.file_machine, file_inode = excluded.file_inode,
        file_birth = excluded.file_birth, timeline = excluded.timeline, generation = excluded.generation,
        crl_number = excluded.crl_number, created = excluded.created`
@@ -61,8 +66,8 @@ func (tx *Tx) PutAuthority(a Authority) error {
 	if err := checkKey("authority id", string(a.ID)); err != nil {
 		return tx.fail(err)
 	}
-	active, c := sum(a.Active), a.Counter
-	_, err := tx.exec(putAuthority, string(a.ID), a.Name, active.bytes(),
+	active, next, c := sum(a.Active), sum(a.Next), a.Counter
+	_, err := tx.exec(putAuthority, string(a.ID), a.Name, active.bytes(), next.bytes(), sums(a.Old).text(),
 		int64(c.Reserved), int64(c.Floor), int64(c.Last), c.File.Machine, int64(c.File.Inode), c.File.Birth,
 		int64(c.Timeline), a.Generation, a.CRLNumber, a.Created.Unix())
 	return err

@@ -16,6 +16,7 @@ func TestAuthority(t *testing.T) {
 	each(t, func(t *testing.T, s *storetest.Store) {
 		want := store.Authority{
 			ID: "project:日本", Name: "café \"quoted\" 'single' ? $1", Active: [32]byte{1, 2, 31: 255},
+			Next: [32]byte{3, 31: 1}, Old: []store.Sum{{4}, {5, 31: 128}}, CRLNumber: math.MaxInt64,
 			Counter: serial.Row{
 				Reserved: serial.Max, Floor: serial.Floor(serial.Max), Last: serial.Max - 1, Timeline: math.MaxUint32,
 				File: serial.File{Machine: "0123456789abcdef", Inode: math.MaxUint64, Birth: math.MinInt64},

@@ -170,3 +170,32 @@ func (tx *Tx) BlockedKeys(id AuthorityID) (map[[32]byte]serial.Number, error) {
 	})
 	return all, err
 }
+
+// CAUse is who needs a CA.
+type CAUse struct {
+	Live    int64     // certificates that it issued
+	Last    time.Time // when the last of them expires; the zero time when there is none
+	Holders []string  // of some of them, sorted
+}
+
+// CAUse returns the use of the CA whose certificate has the SHA-256 ca, and at most so
+// many holders.
+func (tx *Tx) CAUse(id AuthorityID, ca [32]byte, at time.Time, floor serial.Floor, holders int) (u CAUse, err error) {
+	const live = `
+  FROM certificates
+ WHERE authority = ? AND not_after >= ? AND +serial >= ? AND ca = ? AND kind <> 'ca'
+   AND serial NOT IN (SELECT serial FROM revocations WHERE authority = ?)`
+	args := []any{string(id), at.Unix(), int64(floor), ca[:], string(id)}
+	var last int64
+	if err := tx.row(`SELECT count(*), coalesce(max(not_after), 0)`+live, args, &u.Live, &last); err != nil || u.Live == 0 {
+		return u, err
+	}
+	u.Last = time.Unix(last, 0).UTC()
+	err = tx.rows(`SELECT DISTINCT holder`+live+` ORDER BY holder LIMIT ?`, append(args, holders), func(r *sql.Rows) error {
+		var name string
+		err := r.Scan(&name)
+		u.Holders = append(u.Holders, name)
+		return err
+	})
+	return u, err
+}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -170,6 +171,37 @@ func TestCRLNumber(t *testing.T) {
 			return err
 		})
 		wantKind(t, "no authority", s.Write(t.Context(), func(tx *store.Tx) error { return tx.SetCRLNumber("none", 1) }), fault.NotFound)
+	})
+}
+
+// TestCAUse counts in so many words.
+func TestCAUse(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		all := populate(t, s)
+		for _, floor := range []serial.Floor{0, 300, serial.Floor(serial.Max)} {
+			at, ca := epoch.Add(250*time.Hour), [32]byte{1}
+			var want store.CAUse
+			holders := map[string]bool{}
+			for _, c := range all {
+				if c.CA != ca || !matches(store.CertificateFilter{Authority: store.Cluster, Kind: "node", Status: store.Live, At: at, Floor: floor}, c) {
+					continue
+				}
+				want.Live++
+				if c.NotAfter.After(want.Last) {
+					want.Last = c.NotAfter
+				}
+				holders[c.Holder] = true
+			}
+			want.Holders = slices.Sorted(maps.Keys(holders))
+			for _, limit := range []int{20, 2} {
+				want.Holders = want.Holders[:min(limit, len(want.Holders))]
+				read(t, s, func(tx *store.Tx) error {
+					got, err := tx.CAUse(store.Cluster, ca, at, floor, limit)
+					wantEqual(t, "use", got, want)
+					return err
+				})
+			}
+		}
 	})
 }
 

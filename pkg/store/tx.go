@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -168,6 +169,34 @@ func (s *sum) Scan(v any) error {
 	}
 	clear(s[:])
 	copy(s[:], b)
+	return nil
+}
+
+// sums are a list of sums as a column keeps it: in hexadecimal, one a line.
+type sums []Sum
+
+func (s sums) text() string {
+	var list []string
+	for _, x := range s {
+		list = append(list, hex.EncodeToString(x[:]))
+	}
+	return strings.Join(list, "\n")
+}
+
+// Scan implements [sql.Scanner].
+func (s *sums) Scan(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return errors.New("a list in the database is damaged")
+	}
+	*s = nil
+	for _, line := range unlines(text) {
+		var x Sum
+		if n, err := hex.Decode(x[:], []byte(line)[:min(len(line), 64)]); err != nil || n != len(x) || len(line) != 64 {
+			return errors.New("a SHA-256 in the database is damaged")
+		}
+		*s = append(*s, x)
+	}
 	return nil
 }
 
