@@ -99,7 +99,7 @@ func write(t *testing.T, path, content string, mode fs.FileMode) {
 func TestPublishAfterACut(t *testing.T) {
 	old, oldKey := mint(t, 7)
 	cert, key := mint(t, 42)
-	active := sha256.Sum256(cert.Raw)
+	active, trusted := sha256.Sum256(cert.Raw), encodeCertificates(cert)
 	oldPEM, err := encodeKey(oldKey, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -152,8 +152,13 @@ func TestPublishAfterACut(t *testing.T) {
 				t.Fatal(err)
 			}
 			rename(t, dir, tc.moves...)
+			alive, trusted := Alive{Active: active}, trusted
+			if tc.key {
+				alive.Old = []Fingerprint{sha256.Sum256(old.Raw)}
+				trusted = encodeCertificates(cert, old)
+			}
 			for range 2 { // the second time there is nothing to do
-				if err := l.Publish(active, 9); err != nil {
+				if err := l.Publish(alive, 9); err != nil {
 					t.Fatal(err)
 				}
 				got, want := tree(t, dir), slices.Clone(tc.want)
@@ -166,7 +171,7 @@ func TestPublishAfterACut(t *testing.T) {
 			if got, _ := os.ReadFile(filepath.Join(dir, keyFile)); string(got) != string(keyPEM) {
 				t.Error("key.pem is not the new key")
 			}
-			if got, _ := l.Bundle(); string(got) != string(encodeCertificates(cert)) {
+			if got, _ := l.Bundle(); string(got) != string(trusted) {
 				t.Errorf("bundle.pem holds %s", got)
 			}
 			if got, err := l.Floor(); got != 9 || err != nil {
@@ -190,7 +195,7 @@ func TestPublishOfALostCA(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := tree(t, dir)
-	if err := l.Publish(Fingerprint{1}, 9); !errors.Is(err, ErrNotPublished) {
+	if err := l.Publish(Alive{Active: Fingerprint{1}}, 9); !errors.Is(err, ErrNotPublished) {
 		t.Errorf("another CA is active: %v", err)
 	}
 	if after := tree(t, dir); !slices.Equal(before, after) {

@@ -2,7 +2,6 @@ package authority
 
 import (
 	"context"
-	"crypto/x509"
 
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
@@ -55,41 +54,6 @@ func (d *Directory) Prepared(active Fingerprint) (bool, error) {
 	}
 	defer next.Close()
 	return isActive(next, active)
-}
-
-// Predecessors returns the CA certificates in old/. One that can't be read is left
-// out: what is asked is which certificates are known.
-func (d *Directory) Predecessors() ([]*x509.Certificate, error) {
-	old, err := d.dir.Sub(oldDir)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer old.Close()
-	names, err := old.Names()
-	var certs []*x509.Certificate
-	for _, name := range names {
-		certs = append(certs, certificateIn(old, name)...)
-	}
-	return certs, err
-}
-
-// Successor returns the CA certificate in next/, if there is one.
-func (d *Directory) Successor() []*x509.Certificate { return certificateIn(d.dir, nextDir) }
-
-func certificateIn(dir *durable.Dir, name string) []*x509.Certificate {
-	sub, err := dir.Sub(name)
-	if err != nil {
-		return nil
-	}
-	defer sub.Close()
-	certs, err := readCertificates(sub, certFile)
-	if err != nil {
-		return nil
-	}
-	return certs[:1]
 }
 
 // Names of the parts that a report is about.

@@ -4,14 +4,15 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
-	"x509ctl/pkg/trust"
 )
 
 // NewCA is what a self-signed CA is made from.
@@ -80,7 +81,8 @@ func (l *Locked) Prepare(n NewCA) (*Authority, error) {
 	return newAuthority([]*x509.Certificate{cert}, key, len(n.Passphrase) > 0)
 }
 
-func (l *Locked) writeNext(key []byte, cert *x509.Certificate) error {
+// writeNext puts a CA into next/: its key, its certificate and those above.
+func (l *Locked) writeNext(key []byte, chain ...*x509.Certificate) error {
 	if err := l.dir.Mkdir(nextDir, 0o700); err != nil {
 		return err
 	}
@@ -92,53 +94,56 @@ func (l *Locked) writeNext(key []byte, cert *x509.Certificate) error {
 	if err := next.Sweep(); err != nil {
 		return err
 	}
+	// The certificate last, and the one of an earlier try gone first: it belongs to
+	// what is there.
+	for _, name := range []string{certFile, chainFile} {
+		if err := next.Remove(name); err != nil {
+			return err
+		}
+	}
+	if len(chain) > 1 {
+		if _, err := next.Replace(chainFile, 0o644, encodeCertificates(chain[1:]...)); err != nil {
+			return err
+		}
+	}
 	if _, err := next.Replace(keyFile, 0o400, key); err != nil {
 		return err
 	}
-	_, err = next.Replace(certFile, 0o644, encodeCertificates(cert))
+	_, err = next.Replace(certFile, 0o644, encodeCertificates(chain[0]))
 	return err
 }
 
-// ErrNotPublished means that the CA which the store calls active is neither
-// published nor prepared: its files were replaced or lost.
-var ErrNotPublished = fault.New(fault.Unavailable, "the CA certificate on disk is not the active one")
-
-// Published reports whether cert.pem is the certificate called active. Its key was put
-// in its place before.
-func (d *Directory) Published(active Fingerprint) (bool, error) { return isActive(d.dir, active) }
-
-func isActive(dir *durable.Dir, active Fingerprint) (bool, error) {
-	certs, err := readCertificates(dir, certFile)
-	if fault.KindOf(err) == fault.NotFound {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return sha256.Sum256(certs[0].Raw) == active, nil
-}
-
-// Publish finishes what makes the prepared CA called active the published one, with
-// a min-serial of at least floor. Each step can be the last one of a killed process:
-// the next call goes on there. Nothing is done when everything is in its place.
-// Error: [ErrNotPublished].
-func (l *Locked) Publish(active Fingerprint, floor serial.Floor) error {
-	is, err := isActive(l.dir, active)
+// Publish finishes what makes the prepared CA called active the published one, the
+// others those that verifiers trust, and min-serial at least floor. Each step can be
+// the last one of a killed process: the next call goes on there. Nothing is done when
+// everything is in its place.
+//
+// Whom to trust is published first and cert.pem last: who finds cert.pem to be the
+// active one may sign with it, and verifiers could know it.
+// Errors: [ErrNotPublished]; [*LostError].
+func (l *Locked) Publish(alive Alive, floor serial.Floor) error {
+	is, err := isActive(l.dir, alive.Active)
 	if err != nil {
 		return err
 	}
 	if !is {
-		if err := l.publishNext(active); err != nil {
+		if err := l.checkNext(alive.Active); err != nil {
 			return err
 		}
 	}
-	if err := l.removeNext(active); err != nil {
+	if err := l.writePublic(alive, max(floor, 1)); err != nil {
 		return err
 	}
-	return l.writePublic(max(floor, 1))
+	if !is {
+		if err := l.publishNext(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(l.removeNext(alive.Next), l.removeRetired(alive.Old))
 }
 
-func (l *Locked) publishNext(active Fingerprint) error {
+// checkNext wants the CA called active in next/.
+func (l *Locked) checkNext(active Fingerprint) error {
 	next, err := l.dir.Sub(nextDir)
 	if fault.KindOf(err) == fault.NotFound {
 		return ErrNotPublished
@@ -148,23 +153,26 @@ func (l *Locked) publishNext(active Fingerprint) error {
 	}
 	defer next.Close()
 	is, err := isActive(next, active)
+	if err == nil && !is {
+		err = ErrNotPublished
+	}
+	return err
+}
+
+// publishNext moves the CA from next/ to its place.
+func (l *Locked) publishNext() error {
+	next, err := l.dir.Sub(nextDir)
 	if err != nil {
 		return err
 	}
-	if !is {
-		return ErrNotPublished
-	}
+	defer next.Close()
 	if err := l.moveAway(); err != nil {
 		return err
 	}
-	// The key first: with cert.pem in place, the publication is known to be
-	// complete but for next/ itself.
-	found, err := l.has(keyFile)
-	if err != nil {
-		return err
-	}
-	if !found {
-		if err := next.Rename(keyFile, l.dir, keyFile); err != nil {
+	// The key before the certificate: with cert.pem in place, the publication is
+	// known to be complete but for next/ itself.
+	for _, name := range []string{chainFile, keyFile} {
+		if err := next.Rename(name, l.dir, name); err != nil && fault.KindOf(err) != fault.NotFound {
 			return err
 		}
 	}
@@ -190,10 +198,9 @@ func (l *Locked) moveAway() error {
 		return err
 	}
 	defer old.Close()
-	name := certs[0].SerialNumber.String()
-	if len(name) > 60 { // a foreign certificate's serial may be of any length
-		sum := sha256.Sum256(certs[0].Raw)
-		name = hex.EncodeToString(sum[:16])
+	name, err := oldName(old, certs[0])
+	if err != nil {
+		return err
 	}
 	if err := old.Mkdir(name, 0o700); err != nil {
 		return err
@@ -211,8 +218,36 @@ func (l *Locked) moveAway() error {
 	return nil
 }
 
-// removeNext removes next/ when it is the rest of the publication of active.
-func (l *Locked) removeNext(active Fingerprint) error {
+// oldName returns the name of a replaced CA's directory in old/: its serial number,
+// unless that is too long, as a foreign one may be, or another CA has it.
+func oldName(old *durable.Dir, cert *x509.Certificate) (string, error) {
+	name := cert.SerialNumber.String()
+	sum := sha256.Sum256(cert.Raw)
+	other := hex.EncodeToString(sum[:16])
+	if len(name) > 60 {
+		return other, nil
+	}
+	dir, err := old.Sub(name)
+	if fault.KindOf(err) == fault.NotFound {
+		return name, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close()
+	certs, err := readCertificates(dir, certFile)
+	if err == nil && !certs[0].Equal(cert) {
+		return other, nil
+	}
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return "", err
+	}
+	return name, nil // it is being moved there
+}
+
+// removeNext removes next/ when it holds the rest of a publication, or a CA that was
+// made and never recorded. A key without a certificate waits for one.
+func (l *Locked) removeNext(prepared Fingerprint) error {
 	next, err := l.dir.Sub(nextDir)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil
@@ -221,9 +256,22 @@ func (l *Locked) removeNext(active Fingerprint) error {
 		return err
 	}
 	defer next.Close()
-	names, err := next.Names()
-	if err != nil || len(names) > 0 {
+	is, err := isActive(next, prepared)
+	if err != nil || is {
 		return err
+	}
+	contents, err := next.Names()
+	if err != nil {
+		return err
+	}
+	if slices.Contains(contents, certFile) { // the certificate last: see above
+		for _, name := range []string{keyFile, chainFile, certFile} {
+			if err := next.Remove(name); err != nil {
+				return err
+			}
+		}
+	} else if len(contents) > 0 {
+		return nil
 	}
 	if err := next.Sweep(); err != nil {
 		return err
@@ -231,28 +279,16 @@ func (l *Locked) removeNext(active Fingerprint) error {
 	return l.dir.Remove(nextDir)
 }
 
-// writePublic writes what verifiers need, when it is missing or out of date.
-func (l *Locked) writePublic(floor serial.Floor) error {
-	chain, err := readChain(l.dir)
-	if err != nil {
-		return err
-	}
-	want, err := trust.FormatBundle(chain[:1], chain[1:])
-	if err != nil {
-		return err
-	}
-	have, err := l.Bundle()
-	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return err
-	}
-	if string(have) != string(want) {
-		if _, err := l.dir.Replace(bundleFile, 0o644, want); err != nil {
+// removeRetired removes the keys of CAs in old/ that nobody trusts any more.
+func (l *Locked) removeRetired(trusted []Fingerprint) error {
+	return l.eachOld(func(dir *durable.Dir, _ string) error {
+		certs, err := readCertificates(dir, certFile)
+		if fault.KindOf(err) == fault.NotFound {
+			return nil // it is on its way there
+		}
+		if err != nil || slices.Contains(trusted, sha256.Sum256(certs[0].Raw)) {
 			return err
 		}
-	}
-	published, err := l.Floor()
-	if err != nil || published >= floor {
-		return err
-	}
-	return l.WriteFloor(floor)
+		return dir.Remove(keyFile)
+	})
 }

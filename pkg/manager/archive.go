@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -56,22 +57,34 @@ func writeHeader(t *tar.Writer, name string, mode fs.FileMode, size int64, now t
 	return nil
 }
 
-// archived are the names that an archive may hold, with the most that others than
-// the owner may do with each.
-func archived() map[string]fs.FileMode {
-	out := map[string]fs.FileMode{settingsFile: 0o644, databaseFile: 0o600}
-	for _, name := range authority.Files() {
-		out[clusterDir+"/"+name] = 0o644
+// archived says whether an archive may hold a file of that name, and the most that
+// others than the owner may do with it.
+func archived(name string) (fs.FileMode, bool) {
+	switch name {
+	case settingsFile:
+		return 0o644, true
+	case databaseFile:
+		return 0o600, true
 	}
-	out[clusterDir+"/key.pem"] = 0o400
-	return out
+	file, inCA := strings.CutPrefix(name, clusterDir+"/")
+	if !inCA || !slices.Contains(authority.Files(), file) && !authority.IsOtherFile(file) {
+		return 0, false
+	}
+	if path.Base(file) == authority.KeyName {
+		return 0o400, true
+	}
+	return 0o644, true
 }
+
+// maxEntries bounds the files of a backup beside the database: those of a CA and of a
+// hundred predecessors are not half of it.
+const maxEntries = 1000
 
 // readArchive reads a backup and puts its database at path. An archive is as
 // hostile as any file: each name may come once, is one of ours, and names a
 // regular file without holes.
 func readArchive(r io.Reader, path string) ([]entry, error) {
-	allowed := archived()
+	seen := map[string]bool{}
 	var out []entry
 	complete := false
 	t := tar.NewReader(r)
@@ -83,14 +96,14 @@ func readArchive(r io.Reader, path string) ([]entry, error) {
 		if err != nil {
 			return nil, fault.Errorf(fault.Malformed, "reading the backup: %w", err)
 		}
-		mode, ok := allowed[h.Name]
-		if !ok || h.Typeflag != tar.TypeReg || complete {
+		mode, ok := archived(h.Name)
+		if !ok || seen[h.Name] || h.Typeflag != tar.TypeReg || complete {
 			return nil, fault.Errorf(fault.Malformed, "%.80q is not a file of a backup, or not in its place", h.Name)
 		}
 		if hasHoles(h) {
 			return nil, fault.Errorf(fault.Malformed, "%s of the backup is stored with holes, as x509ctl does not do", h.Name)
 		}
-		delete(allowed, h.Name)
+		seen[h.Name] = true
 		if h.Name == databaseFile {
 			if err := extract(t, path); err != nil {
 				return nil, err
@@ -104,6 +117,9 @@ func readArchive(r io.Reader, path string) ([]entry, error) {
 		}
 		if err != nil {
 			return nil, fault.Errorf(fault.Malformed, "reading %s of the backup: %w", h.Name, err)
+		}
+		if len(out) == maxEntries {
+			return nil, fault.Errorf(fault.Malformed, "the backup has more than %d files", maxEntries)
 		}
 		out = append(out, entry{h.Name, fs.FileMode(h.Mode) & mode, data})
 	}

@@ -60,7 +60,7 @@ func (m *Manager) auditBackup(ctx context.Context, db *store.Store) error {
 }
 
 // collect reads all files but the database.
-func (m *Manager) collect(ctx context.Context) (out []entry, active authority.Fingerprint, err error) {
+func (m *Manager) collect(ctx context.Context) (out []entry, active authority.Alive, err error) {
 	state, err := m.stateDir()
 	if err != nil {
 		return nil, active, err
@@ -72,28 +72,37 @@ func (m *Manager) collect(ctx context.Context) (out []entry, active authority.Fi
 		return nil, active, err
 	}
 	err = m.change(ctx, Cluster, func(_ *store.Tx, l *authority.Locked, row store.Authority) error {
-		active = row.Active
+		active = alive(row)
 		if err := l.Publish(active, row.Counter.Floor); err != nil {
 			return err
 		}
-		for _, name := range authority.Files() {
-			data, st, err := l.Dir().ReadFile(name, backupLimit, durable.Public)
-			if fault.KindOf(err) == fault.NotFound {
-				continue
+		add := func(dir *durable.Dir, name, path string) error {
+			data, st, err := dir.ReadFile(name, backupLimit, durable.Public)
+			if err == nil {
+				out = append(out, entry{clusterDir + "/" + path, st.Mode, data})
 			}
-			if err != nil {
+			if fault.KindOf(err) == fault.NotFound {
+				return nil
+			}
+			return err
+		}
+		// Those of other CAs first: a directory with a key holds a CA.
+		if err := l.EachOtherFile(add); err != nil {
+			return err
+		}
+		for _, name := range authority.Files() {
+			if err := add(l.Dir(), name, name); err != nil {
 				return err
 			}
-			out = append(out, entry{clusterDir + "/" + name, st.Mode, data})
 		}
 		return nil
 	})
 	return out, active, err
 }
 
-func sameActive(ctx context.Context, path string, active authority.Fingerprint) (bool, error) {
+func sameActive(ctx context.Context, path string, active authority.Alive) (bool, error) {
 	row, err := archivedRow(ctx, path, store.Options{})
-	return row.Active == active, err
+	return alive(row).Equal(active), err
 }
 
 // archivedRow returns the cluster's row in the database at path, which is closed again.

@@ -136,7 +136,7 @@ func (e *examination) publish() mend {
 	if e.locked == nil || e.row == nil {
 		return mend{}
 	}
-	return mend{"published", func() error { return e.locked.Publish(e.row.Active, e.row.Counter.Floor) }}
+	return mend{"published", func() error { return e.locked.Publish(alive(*e.row), e.row.Counter.Floor) }}
 }
 
 // key asks whether key.pem is the key of cert.pem. A key that nobody can decrypt here
@@ -259,10 +259,7 @@ func (e *examination) judgeBundle() error {
 	if err != nil {
 		return &BundleError{"can't be read: " + err.Error()}
 	}
-	known, err := e.knownCAs()
-	if err != nil {
-		return err
-	}
+	known := e.knownCAs()
 	active := false
 	for _, cert := range b.Own() {
 		sum := sha256.Sum256(cert.Raw)
@@ -277,22 +274,13 @@ func (e *examination) judgeBundle() error {
 	return nil
 }
 
-// knownCAs are the CA certificates that may be in the bundle, by their SHA-256: the
-// active one, those on record, the predecessors and a successor.
-func (e *examination) knownCAs() (map[authority.Fingerprint]struct{}, error) {
-	known := map[authority.Fingerprint]struct{}{e.row.Active: {}}
-	err := e.db.Read(e.ctx, func(tx *store.Tx) error {
-		f := store.CertificateFilter{Authority: e.req.Authority, Kind: store.KindCA, OmitDER: true}
-		return tx.Certificates(f, func(c Certificate) error { known[c.Fingerprint] = struct{}{}; return nil })
-	})
-	if err != nil {
-		return nil, err
+// knownCAs are the CA certificates that may be in the bundle, by their SHA-256.
+func (e *examination) knownCAs() map[authority.Fingerprint]struct{} {
+	known := map[authority.Fingerprint]struct{}{e.row.Active: {}, e.row.Next: {}}
+	for _, f := range e.row.Old {
+		known[f] = struct{}{}
 	}
-	old, err := e.ca.Predecessors()
-	for _, cert := range append(old, e.ca.Successor()...) {
-		known[sha256.Sum256(cert.Raw)] = struct{}{}
-	}
-	return known, err
+	return known
 }
 
 // crlForesight is how long before its end a revocation list is warned of.

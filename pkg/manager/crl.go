@@ -109,7 +109,7 @@ func (c *crlMaker) publish(ctx context.Context) (out madeCRL, err error) {
 	if err != nil {
 		return out, err
 	}
-	cas, err := c.crlSigners(c.locked, row)
+	cas, err := c.signersOf(row)
 	if err != nil {
 		return out, err
 	}
@@ -143,20 +143,20 @@ func (c *crlMaker) row(ctx context.Context) (row store.Authority, err error) {
 		err = ErrNotInitialised
 	}
 	if err == nil {
-		err = c.locked.Publish(row.Active, row.Counter.Floor)
+		err = c.locked.Publish(alive(row), row.Counter.Floor)
 	}
 	return row, err
 }
 
-// crlSigners returns the CAs that are alive and may sign revocation lists, the active
-// one first. Error: ErrNoCRLSign when there is none.
-func (m *Manager) crlSigners(_ *authority.Locked, row store.Authority) ([]*authority.Authority, error) {
-	active, err := m.signer(row.ID)
-	if err == nil && m.checkActive(row, active) != nil { // it was another process that changed it
-		active, err = m.signer(row.ID)
+// signersOf returns the CAs that verifiers trust and that may sign revocation lists,
+// the active one first. Error: ErrNoCRLSign when the active one may not.
+func (c *crlMaker) signersOf(row store.Authority) ([]*authority.Authority, error) {
+	active, err := c.signer(row.ID)
+	if err == nil && c.checkActive(row, active) != nil { // it was another process that changed it
+		active, err = c.signer(row.ID)
 	}
 	if err == nil {
-		err = m.checkActive(row, active)
+		err = c.checkActive(row, active)
 	}
 	if err != nil {
 		return nil, err
@@ -164,7 +164,21 @@ func (m *Manager) crlSigners(_ *authority.Locked, row store.Authority) ([]*autho
 	if !active.SignsCRLs() {
 		return nil, ErrNoCRLSign
 	}
-	return []*authority.Authority{active}, nil
+	all := []*authority.Authority{active}
+	others := slices.Clone(row.Old)
+	if row.Next != (authority.Fingerprint{}) {
+		others = append(others, row.Next)
+	}
+	for _, f := range others {
+		ca, err := c.locked.LoadCA(f, c.config.Passphrase)
+		if err != nil {
+			return nil, err
+		}
+		if ca.SignsCRLs() && !c.now().After(ca.Certificate().NotAfter) {
+			all = append(all, ca)
+		}
+	}
+	return all, nil
 }
 
 // collect takes a number and gathers the entries: certificates that a verifier whose

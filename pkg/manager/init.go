@@ -99,7 +99,7 @@ func (m *Manager) initCA(ctx context.Context, db *store.Store, locked *authority
 		return false, err
 	}
 	if row.Active != (authority.Fingerprint{}) {
-		if err := locked.Publish(row.Active, row.Counter.Floor); err != nil {
+		if err := locked.Publish(alive(row), row.Counter.Floor); err != nil {
 			return false, err
 		}
 		if cut(contents) && m.unused(ctx, db, row) {
@@ -282,7 +282,8 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 	m.mu.Lock()
 	m.signers[req.Authority] = ca // with its passphrase, which need not be the settings'
 	m.mu.Unlock()
-	return l.Publish(ca.Fingerprint(), row.Counter.Floor)
+	row.Active = ca.Fingerprint()
+	return l.Publish(alive(row), row.Counter.Floor)
 }
 
 // reserveForCA takes a number for the CA's own certificate. The serial hook runs without
@@ -380,7 +381,8 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 	if err != nil {
 		return err
 	}
-	return l.Publish(ca.Fingerprint(), row.Counter.Floor)
+	row.Active = ca.Fingerprint()
+	return l.Publish(alive(row), row.Counter.Floor)
 }
 
 // ownSerial returns the number of a self-signed CA certificate if it can be one of

@@ -57,6 +57,9 @@ type NumberFileError = authority.NumberFileError
 // A DamagedError is a file of a CA that can't be understood.
 type DamagedError = authority.DamagedError
 
+// A LostError is a CA that is trusted and whose files are gone.
+type LostError = authority.LostError
+
 // A CopyError is a copy of the serial file that can't be read or written.
 type CopyError = authority.CopyError
 

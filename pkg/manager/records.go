@@ -56,6 +56,9 @@ func (m *Manager) describe(ctx context.Context, id AuthorityID) (Authority, erro
 			return err
 		}
 		out.Nodes = len(nodes)
+		if err := m.others(&out, tx, d, row); err != nil {
+			return err
+		}
 		out.Counts, err = tx.CountCertificates(id, m.now(), out.Serial.Floor)
 		return err
 	})
@@ -63,6 +66,25 @@ func (m *Manager) describe(ctx context.Context, id AuthorityID) (Authority, erro
 		return Authority{}, err
 	}
 	return out, fillCertificate(&out, d)
+}
+
+// others describes the CAs that are trusted besides the active one.
+func (m *Manager) others(out *Authority, tx *store.Tx, d *authority.Directory, row store.Authority) error {
+	if row.Next != (authority.Fingerprint{}) {
+		ca, err := m.replaced(tx, d, row, row.Next, out.Serial.Floor)
+		if err != nil {
+			return err
+		}
+		out.Prepared = []ReplacedCA{ca}
+	}
+	for _, f := range row.Old {
+		ca, err := m.replaced(tx, d, row, f, out.Serial.Floor)
+		if err != nil {
+			return err
+		}
+		out.Replaced = append(out.Replaced, ca)
+	}
+	return nil
 }
 
 func fillCertificate(out *Authority, d *authority.Directory) error {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/durable"
@@ -152,17 +154,9 @@ type restorePlan struct {
 // changes none. Those of an earlier try, equal to the backup's, count as made.
 // Error: [ErrRestoreOver].
 func planRestore(state *durable.Dir, entries []entry) (*restorePlan, error) {
-	ca, err := state.Sub(clusterDir)
-	switch {
-	case err == nil:
-		defer ca.Close()
-	case fault.KindOf(err) != fault.NotFound:
-		return nil, err
-	}
 	p := &restorePlan{}
 	for _, e := range entries {
-		dir, name := e.place(state, ca)
-		if err := p.add(dir, name, e); err != nil {
+		if err := e.in(state, false, func(dir *durable.Dir, name string) error { return p.add(dir, name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -219,26 +213,23 @@ func (p *restorePlan) number(to *serial.Number, have []byte, missing bool, e ent
 
 // write makes the files.
 func (p *restorePlan) write(state *durable.Dir) error {
-	if err := state.Mkdir(clusterDir, 0o711); err != nil {
-		return err
-	}
-	ca, err := state.Sub(clusterDir)
-	if err != nil {
-		return err
-	}
-	defer ca.Close()
 	for _, e := range p.replaced {
-		dir, name := e.place(state, ca)
-		if _, err := dir.Replace(name, e.mode, e.data); err != nil {
+		err := e.in(state, true, func(dir *durable.Dir, name string) error {
+			_, err := dir.Replace(name, e.mode, e.data)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
 	for _, e := range p.missing {
-		dir, name := e.place(state, ca)
-		err := dir.Create(name, e.mode, e.data)
-		if fault.KindOf(err) == fault.Exists { // since it was looked for
-			err = fmt.Errorf("making %s: %w", filepath.Join(dir.Path(), name), ErrRestoreOver)
-		}
+		err := e.in(state, true, func(dir *durable.Dir, name string) error {
+			err := dir.Create(name, e.mode, e.data)
+			if fault.KindOf(err) == fault.Exists { // since it was looked for
+				err = fmt.Errorf("making %s: %w", filepath.Join(dir.Path(), name), ErrRestoreOver)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -246,10 +237,32 @@ func (p *restorePlan) write(state *durable.Dir) error {
 	return nil
 }
 
-// place returns the directory of e, and its name there.
-func (e entry) place(state, ca *durable.Dir) (*durable.Dir, string) {
-	if dir, name := filepath.Split(e.name); dir != "" {
-		return ca, name
+// in calls fn with the directory of e and its name there: nil for a directory that
+// isn't there, unless it is to be made.
+func (e entry) in(state *durable.Dir, create bool, fn func(*durable.Dir, string) error) error {
+	return within(state, strings.Split(e.name, "/"), create, fn)
+}
+
+func within(dir *durable.Dir, path []string, create bool, fn func(*durable.Dir, string) error) error {
+	if len(path) == 1 {
+		return fn(dir, path[0])
 	}
-	return state, e.name
+	if create {
+		mode := fs.FileMode(0o700)
+		if path[0] == clusterDir {
+			mode = 0o711
+		}
+		if err := dir.Mkdir(path[0], mode); err != nil {
+			return err
+		}
+	}
+	sub, err := dir.Sub(path[0])
+	if fault.KindOf(err) == fault.NotFound && !create {
+		return fn(nil, path[len(path)-1])
+	}
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	return within(sub, path[1:], create, fn)
 }

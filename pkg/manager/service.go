@@ -61,6 +61,11 @@ type Service interface {
 	// Authority describes an authority. Callers: operator. Errors: NotFound.
 	Authority(context.Context, AuthorityID) (Authority, error)
 
+	// RenewCA replaces the authority's CA, in one step or in three. Its error is a
+	// *SpreadError when the step is done here. Callers: operator. Errors: Exists
+	// (ErrPrepared); NotFound (ErrNotPrepared, ErrNothingToRetire); Denied (*InUseError).
+	RenewCA(context.Context, RenewRequest) (RenewResult, error)
+
 	// AddNode records a node. Callers: operator. Errors: Exists; Malformed.
 	AddNode(context.Context, AddNodeRequest) (Node, error)
 	// RemoveNode ends a node's right to certificates and returns the live ones that
@@ -175,7 +180,44 @@ type Authority struct {
 	Serial       Serial
 	Counts       Counts
 	Nodes        int
+	Prepared     []ReplacedCA // the CA that is going to be active, if there is one
+	Replaced     []ReplacedCA // CAs that were active, and are trusted still; the latest last
 }
+
+// A ReplacedCA is a CA that verifiers trust and that is not the active one.
+type ReplacedCA struct {
+	Subject   string
+	CASerial  string
+	SHA256    [32]byte
+	NotAfter  time.Time
+	Live      int64     // certificates of it
+	Holders   []string  // of some of those, 20 at most
+	Retirable time.Time // when none of them will be live any more; the zero time: now
+}
+
+// A RenewStep is what RenewCA does.
+type RenewStep string
+
+// The steps.
+const (
+	RenewAtOnce      RenewStep = "at once"     // make a CA and activate it
+	RenewPrepare     RenewStep = "prepare"     // make a CA that is trusted and does not sign yet
+	RenewActivate    RenewStep = "activate"    // the prepared CA signs from now on
+	RenewCancel      RenewStep = "cancel"      // give up the prepared CA
+	RenewRetire      RenewStep = "retire"      // end the trust in replaced CAs, whose certificates have expired
+	RenewCompromised RenewStep = "compromised" // activate, and end the trust in all others at once
+)
+
+// RenewRequest asks for another CA.
+type RenewRequest struct {
+	Authority    AuthorityID
+	Step         RenewStep
+	KeyAlgorithm profile.KeyAlgorithm // of a new CA; the zero value is ECDSA P-256
+	Lifetime     time.Duration        // of a new CA; the zero value is profile.DefaultCALifetime
+}
+
+// RenewResult is the authority before a step and after it.
+type RenewResult struct{ Before, After Authority }
 
 // Counts are numbers of recorded certificates of an authority, CAs left out.
 type Counts = store.Counts

@@ -185,7 +185,7 @@ func (m *Manager) publish(ctx context.Context, id AuthorityID) error {
 		if row.Active == (authority.Fingerprint{}) {
 			return ErrNotInitialised
 		}
-		return l.Publish(row.Active, row.Counter.Floor)
+		return l.Publish(alive(row), row.Counter.Floor)
 	})
 }
 
