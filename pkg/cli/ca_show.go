@@ -20,7 +20,9 @@ func newCAShowCmd(a *app) *cobra.Command {
 		Use:   "show",
 		Short: "Describe the cluster's CA",
 		Long: `Describe the cluster's CA: subject, fingerprints, validity, the serial counter
-and the minimum accepted serial, and how many certificates it issued.`,
+and the minimum accepted serial, and how many certificates it issued. While it is
+being replaced: which CAs are trusted besides, who has certificates of the old one,
+and when that can be retired.`,
 		Example: `  # the CA's SHA-256 fingerprint, for a script
   x509ctl ca show -o json`,
 		Args: noArgs,
@@ -66,6 +68,11 @@ type caView struct {
 	BelowFloor   int64         `json:"below_min_serial"`
 	Revoked      int64         `json:"revoked"` // one by one
 	Total        int64         `json:"total"`
+	Phase        string        `json:"phase"` // of a renewal: steady, prepared, replaced
+	Prepared     []string      `json:"prepared"`
+	Replaced     []string      `json:"replaced"` // trusted still
+	OldHolders   []string      `json:"old_holders"`
+	RetirableAt  timestamp     `json:"retirable_at"` // when the last certificate of a replaced CA has expired
 }
 
 func newCAView(ca manager.Authority) caView {
@@ -77,5 +84,7 @@ func newCAView(ca manager.Authority) caView {
 		Reserved: ca.Serial.Reserved, Last: ca.Serial.Last, Next: ca.Serial.Next, MinSerial: ca.Serial.Floor,
 		Nodes: ca.Nodes, Live: ca.Counts.Live, Expired: ca.Counts.Expired,
 		BelowFloor: ca.Counts.BelowFloor, Revoked: ca.Counts.Revoked, Total: ca.Counts.Total,
+		Phase: phase(ca), Prepared: subjects(ca.Prepared), Replaced: subjects(ca.Replaced),
+		OldHolders: holders(ca), RetirableAt: at(retirable(ca)),
 	}
 }

@@ -39,6 +39,7 @@ func topics() []topic {
 			{"check", newCACheckCmd},
 			{"crl", newCACRLCmd},
 			{"init", newCAInitCmd},
+			{"renew-crypto", newCARenewCryptoCmd},
 			{"show", newCAShowCmd},
 		}},
 		{heading: groupCluster, word: "check", make: newCheckCmd},

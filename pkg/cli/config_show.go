@@ -40,7 +40,8 @@ exit status is 7.
 The program that change_hook names runs in the same way after the minimum accepted
 serial was raised, certificates were revoked, or the CA was replaced, with
 
-    X509CTL_CHANGE       what happened: init, set-min, revoke, recover, restore
+    X509CTL_CHANGE       what happened: init, set-min, revoke, recover, restore,
+                         renew-crypto
 
 to bring crl.pem, min-serial and bundle.pem to other machines. If it fails, the
 change stays in force here, and the exit status is 1.`,

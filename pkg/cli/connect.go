@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"sync"
 
 	"x509ctl/pkg/manager"
 )
@@ -46,10 +47,11 @@ func (a *app) managerConfig() (manager.Config, error) {
 		Wait:      s.wait,
 
 		SerialCopies: s.serialCopies,
-		Passphrase: func() ([]byte, error) {
+		// Asked once, however many keys it opens.
+		Passphrase: sync.OnceValues(func() ([]byte, error) {
 			p, err := a.secret(caPassphrase(s.caPassphraseFile))
 			return []byte(p), err
-		},
+		}),
 		SerialHook: a.serialHook(hook{"serial_hook", s.serialHook, s.serialHookTimeout}),
 		ChangeHook: a.changeHook(hook{"change_hook", s.changeHook, s.changeHookTimeout}),
 	}, nil

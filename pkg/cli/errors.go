@@ -214,10 +214,20 @@ func changeHints(err error) []string {
 
 // stateHints are the hints for what is wrong with the directory.
 func stateHints(err error) []string {
+	var inUse *manager.InUseError
+	var lost *manager.LostError
 	var damaged *manager.DamagedError
 	switch {
 	case errors.Is(err, manager.ErrNotInitialised):
 		return []string{`name the directory with --dir or X509CTL_DIR, or make a CA with "x509ctl ca init"`}
+	case errors.Is(err, manager.ErrPrepared):
+		return []string{"let it sign with --activate, or give it up with --cancel"}
+	case errors.Is(err, manager.ErrNotPrepared):
+		return []string{"make one with --prepare"}
+	case errors.As(err, &inUse):
+		return []string{`who has them is in "x509ctl ca show"; try again then, or have their machines renew them`}
+	case errors.As(err, &lost):
+		return []string{"put ca/old and ca/next back as they were, from a backup for instance"}
 	case errors.Is(err, manager.ErrNoDatabase):
 		return []string{
 			`bring it back from a backup: "x509ctl restore FILE"`,
