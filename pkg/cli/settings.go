@@ -250,7 +250,7 @@ type yamlSettings struct {
 }
 
 func applyYAML(b []byte, s *settings, defs []settingDef) error {
-	if err := refuseAliases(b); err != nil {
+	if err := refuseTokens(b); err != nil {
 		return err
 	}
 	var y yamlSettings
@@ -284,13 +284,31 @@ func applyYAML(b []byte, s *settings, defs []settingDef) error {
 	return nil
 }
 
-// refuseAliases refuses YAML's references, of which a short file can make a value
-// too long for any machine. No setting needs them.
-func refuseAliases(b []byte) error {
+// refuseTokens refuses what no setting needs of YAML: references, of which a short file
+// can make a value too long for any machine, and a second document, which the parser
+// does not read.
+func refuseTokens(b []byte) error {
+	begun, ended, directive := false, false, 0
 	for _, t := range lexer.Tokenize(string(b)) {
-		if t.Type == token.AliasType || t.Type == token.MergeKeyType {
+		switch t.Type {
+		case token.AliasType, token.MergeKeyType:
 			return fmt.Errorf("[%d:%d] references are not supported", t.Position.Line, t.Position.Column)
+		case token.CommentType:
+			continue
+		case token.DirectiveType:
+			directive = t.Position.Line
+			continue
+		case token.DocumentEndType:
+			ended = true
+			continue
 		}
+		if t.Position.Line == directive {
+			continue
+		}
+		if ended || begun && t.Type == token.DocumentHeaderType {
+			return fmt.Errorf("[%d:%d] there is a second document, which nobody would read", t.Position.Line, t.Position.Column)
+		}
+		begun = true
 	}
 	return nil
 }

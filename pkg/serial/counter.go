@@ -26,7 +26,7 @@ const slot = 1024
 
 // jump returns where the count goes on after high. Error: [ErrExhausted].
 func jump(high Number, now time.Time) (Number, error) {
-	to := slot * Number(min(max(0, now.UnixMilli()), int64(Max/slot/2)))
+	to := clocked(now)
 	if to > high {
 		return to, nil
 	}
@@ -34,6 +34,11 @@ func jump(high Number, now time.Time) (Number, error) {
 		return 0, ErrExhausted
 	}
 	return high + Jump + to, nil
+}
+
+// clocked is where the clock is: see [Jump].
+func clocked(now time.Time) Number {
+	return slot * Number(min(max(0, now.UnixMilli()), int64(Max/slot/2)))
 }
 
 // A File identifies the serial file as it was last written. A missing file is the
@@ -197,8 +202,15 @@ func (e *FloorError) FaultKind() fault.Kind { return fault.Denied }
 // atLeast, and above every record at hand. With atLeast 0 nobody knows, and the
 // count jumps (see [Jump]). The floor moves to the next number, because certificates
 // may exist that no record here knows, unless keepFloor says that none do.
+//
+// Errors: [ErrExhausted]; [fault.Denied] for an atLeast that can't be known, above every
+// record and above where a jump goes and 2^40 more: it would be a mistake, which nobody
+// can take back.
 func Recover(r Row, s Seen, atLeast Number, keepFloor bool, now time.Time) (Row, error) {
 	high := max(r.highest(s), atLeast)
+	if most := clocked(now) + 1<<40; atLeast > most && high > r.highest(s) {
+		return r, fault.Errorf(fault.Denied, "%v is more than can have been used by now, by the clock here: at most %v", atLeast, most)
+	}
 	if atLeast == 0 {
 		var err error
 		if high, err = jump(high, now); err != nil {

@@ -70,12 +70,17 @@ func malformed(s string) error {
 
 // ParseFile reads the content of a serial or min-serial file: a Number and at
 // most one newline, as Ganeti writes its own. Anything else is [fault.Malformed],
-// an empty file too: it may be what a full disk left of a larger number.
+// an empty file too: it may be what a full disk left of a larger number. The error does
+// not hold the content: a file that was named by mistake may have a passphrase in it.
 func ParseFile(b []byte) (Number, error) {
 	if n := len(b); n > 0 && b[n-1] == '\n' {
 		b = b[:n-1]
 	}
-	return Parse(string(b))
+	n, err := Parse(string(b))
+	if err != nil {
+		return 0, fault.Errorf(fault.Malformed, "it holds no serial number from 1 to %d in decimal digits", Max)
+	}
+	return n, nil
 }
 
 // FileContent returns n as ParseFile reads it.

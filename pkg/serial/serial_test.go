@@ -144,8 +144,26 @@ func TestReserveEnd(t *testing.T) {
 	if _, err := Recover(r, s, 0, false, early); !errors.Is(err, ErrExhausted) {
 		t.Errorf("recovering over the end: %v", err)
 	}
+	s.Serial = Max
 	if _, err := Recover(r, s, Max, false, early); !errors.Is(err, ErrExhausted) {
 		t.Errorf("recovering at the end: %v", err)
+	}
+}
+
+// A count that nobody can have come to would be the end of the authority.
+func TestRecoverTooFar(t *testing.T) {
+	r := Row{Reserved: 100, File: here}
+	s := Seen{Exists: true, Serial: 100, File: here}
+	const most = 5*slot + 1<<40
+	if got, err := Recover(r, s, most, true, early); err != nil || got.Reserved != most {
+		t.Errorf("at most: %+v, %v", got, err)
+	}
+	if got, err := Recover(r, s, most+1, true, early); fault.KindOf(err) != fault.Denied || got != r {
+		t.Errorf("above: %+v, %v", got, err)
+	}
+	s.Serial = most + 1
+	if _, err := Recover(r, s, most+1, true, early); err != nil {
+		t.Errorf("what is there already: %v", err)
 	}
 }
 
