@@ -58,9 +58,12 @@ func readCopy(path string) (n serial.Number, err error) {
 		return 0, fault.Errorf(fault.Unavailable, "%w", err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	b, _, err := d.ReadFile(filepath.Base(path), 64, durable.Guarded)
+	b, st, err := d.ReadFile(filepath.Base(path), 64, durable.Guarded)
 	if fault.KindOf(err) == fault.NotFound {
 		return 0, nil
+	}
+	if err == nil {
+		err = durable.VetOutside(path, st)
 	}
 	if err != nil {
 		return 0, err

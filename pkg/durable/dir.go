@@ -98,6 +98,15 @@ func vetForRoot(path string, st Stat) error {
 	return nil
 }
 
+// VetOutside refuses the file at path, outside of any state directory, unless it belongs to
+// who runs this process, or to root. Error: [*OwnerError].
+func VetOutside(path string, st Stat) error {
+	if me := unix.Geteuid(); st.UID != me && st.UID != 0 {
+		return &OwnerError{Path: path, Owner: st.UID, Want: me}
+	}
+	return nil
+}
+
 // Vet refuses what is called name in a state directory when others than the
 // directory's owner could have made it or can replace it: what [Dir.ReadFile] does by
 // itself, for a file that is opened by somebody else.
@@ -135,7 +144,7 @@ func (e *OwnerError) Error() string {
 	if e.Want == 0 {
 		return fmt.Sprintf("%s belongs to user %d, where only root's are trusted", e.Path, e.Owner)
 	}
-	return fmt.Sprintf("%s belongs to user %d, and its directory to user %d", e.Path, e.Owner, e.Want)
+	return fmt.Sprintf("%s belongs to user %d, where user %d would be right", e.Path, e.Owner, e.Want)
 }
 
 // FaultKind makes the error [fault.Denied].
@@ -253,11 +262,12 @@ func (d *Dir) Remove(name string) error {
 }
 
 // Sweep removes the temporary files that killed processes left in d. The caller
-// holds the lock under which such files are made.
+// holds the lock under which such files are made. A directory with something in it is
+// no such file, whatever its name, and stays.
 func (d *Dir) Sweep() error {
 	names, err := d.Leftovers()
 	for _, name := range names {
-		if err := d.Remove(name); err != nil {
+		if err := d.Remove(name); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 			return err
 		}
 	}

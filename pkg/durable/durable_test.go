@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -148,6 +149,27 @@ func TestReadFileRefuses(t *testing.T) {
 	wantKind(t, "fifo", read("fifo", Public), fault.Malformed)
 	wantKind(t, "directory", read("dir", Public), fault.Malformed)
 	wantKind(t, "missing", read("nothing", Public), fault.NotFound)
+}
+
+func TestSweepLeavesContent(t *testing.T) {
+	dir := t.TempDir()
+	d, err := OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, path := range []string{tempPrefix + "a", tempPrefix + "b/inside", tempPrefix + "c"} {
+		if err := os.MkdirAll(filepath.Join(dir, path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Sweep(); err != nil {
+		t.Error(err)
+	}
+	left, err := d.Leftovers()
+	if err != nil || !slices.Equal(left, []string{tempPrefix + "b"}) {
+		t.Errorf("left are %q, %v", left, err)
+	}
 }
 
 func TestSweepAndRename(t *testing.T) {

@@ -193,6 +193,10 @@ var checkCases = []struct {
 		h.must(os.Mkdir(h.path("x509ctl-snapshot-3"), 0o700))
 		h.put("x509ctl-snapshot-3/x509ctl.db", "x")
 	}, "note leftovers .x509ctl-tmp-1, note leftovers ca/.x509ctl-tmp-2, note leftovers x509ctl-snapshot-3", true},
+	{"a directory that is taken for a leftover", func(h *history) {
+		h.must(os.MkdirAll(h.path("ca/.x509ctl-tmp-4/x"), 0o700))
+		h.mustIssue(1)
+	}, "warning leftovers ca/.x509ctl-tmp-4", false},
 
 	{"cut init", func(h *history) { h.sql("UPDATE authorities SET active = x''") }, "error published ca", false},
 	{"another's certificate", func(h *history) { other, _ := otherCA(h.t); h.renew("ca/cert.pem", other) }, "error published ca/cert.pem", false},

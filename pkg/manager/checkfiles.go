@@ -263,7 +263,27 @@ func (e *examination) temporary(dir *durable.Dir) {
 	}
 	for _, name := range names {
 		path := filepath.Join(dir.Path(), name)
+		if holds(dir, name) {
+			e.say(SeverityWarning, path, &StrayError{path, "is a directory with something in it, and has the name of a temporary file"})
+			continue
+		}
 		e.sayAndMend(SeverityNote, path, fmt.Errorf("%s: %w", path, ErrLeftover),
 			mend{"removed", func() error { return dir.Remove(name) }})
 	}
+}
+
+// holds reports whether name is a directory that is not empty, or that nobody here may
+// look into.
+func holds(dir *durable.Dir, name string) bool {
+	if st, err := dir.Stat(name); err != nil || !st.Mode.IsDir() {
+		return false
+	}
+	sub, err := dir.Sub(name)
+	if err != nil {
+		return true
+	}
+	defer sub.Close()
+	names, err := sub.Names()
+	temporary, failed := sub.Leftovers()
+	return err != nil || failed != nil || len(names)+len(temporary) > 0
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
 )
 
@@ -110,6 +111,29 @@ func TestCopyThatCannotBeUsed(t *testing.T) {
 	h.remove(path)
 	last = h.mustIssue(1)
 	wantContent(t, path, last.String()+"\n")
+}
+
+// A copy that another user put there says nothing.
+func TestCopyOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	h, path := copied(t)
+	h.mustIssue(1)
+	h.must(os.WriteFile(path, []byte("9223372036854775000\n"), 0o644))
+	h.must(os.Chown(path, 4711, -1))
+	var owner *durable.OwnerError
+	if _, err := h.issue(1); !errors.As(err, &owner) || owner.Owner != 4711 {
+		t.Errorf("%v", err)
+	}
+	h.fresh(func(m *Manager) {
+		if _, err := m.RecoverSerial(context.Background(), RecoverRequest{Authority: Cluster, AtLeast: 1}); !errors.As(err, &owner) {
+			t.Errorf("recovering: %v", err)
+		}
+	})
+	h.must(os.Chown(path, 0, -1))
+	h.must(os.WriteFile(path, []byte("2\n"), 0o644))
+	h.mustIssue(1)
 }
 
 // A failover to a machine that has nothing but the copies.
