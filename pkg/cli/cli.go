@@ -49,8 +49,8 @@ type app struct {
 
 	// catchSignals makes SIGINT and SIGTERM end the context from now on. Whatever
 	// takes long or leaves something to be tidied up calls it: batches, lists, reads
-	// of stdin, hooks. Others are ended by a signal at once, which is safe at any
-	// moment; catching it would cost a short command a tenth of its time.
+	// of stdin, hooks, waits for a lock. Others are ended by a signal at once, which is
+	// safe at any moment; catching it would cost a short command a tenth of its time.
 	catchSignals func()
 
 	global  globalOptions

@@ -45,6 +45,7 @@ func (a *app) managerConfig() (manager.Config, error) {
 		MachineID: machine,
 		Caller:    caller,
 		Wait:      s.wait,
+		Waiting:   a.catchSignals,
 
 		SerialCopies: s.serialCopies,
 		// Asked once, however many keys it opens.

@@ -39,6 +39,42 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestInterruptedWaiting stops a short command while another process holds the lock.
+func TestInterruptedWaiting(t *testing.T) {
+	program := filepath.Join(filepath.SplitList(os.Getenv("PATH"))[0], "x509ctl")
+	dir := filepath.Join(t.TempDir(), "ca")
+	env := append(os.Environ(), clockVariable+"=real", "X509CTL_DIR="+dir)
+	made := exec.Command(program, "ca", "init", "--cluster-name", "cluster1.example.com")
+	made.Env = env
+	if out, err := made.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	lock, err := os.Open(filepath.Join(dir, "ca", "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		var stderr bytes.Buffer
+		cmd := exec.Command(program, "node", "add", "node1.example.com")
+		cmd.Env, cmd.Stderr = env, &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != exitInterrupted || stderr.String() != "x509ctl: error: interrupted\n" {
+			t.Errorf("%v: exit status %d, %q", sig, got, &stderr)
+		}
+	}
+}
+
 // TestInterruptibleReader gives up a read, and hands on what others bring.
 func TestInterruptibleReader(t *testing.T) {
 	r, w := io.Pipe()

@@ -88,6 +88,9 @@ type Config struct {
 	// ChangeHook runs after the floor was raised, certificates were revoked, or a CA was
 	// replaced, outside all locks; an error is a [*SpreadError]. Optional.
 	ChangeHook func(context.Context, HookCall) error
+	// Waiting is called when a call begins to wait for the lock of others, perhaps more
+	// than once. Optional.
+	Waiting func()
 	// Wait bounds how long a call waits for the locks of others; 0 means
 	// store.DefaultWait.
 	Wait time.Duration
@@ -152,8 +155,16 @@ func (m *Manager) now() time.Time { return m.config.Clock() }
 
 // waiting returns ctx with the time limit for locks.
 func (m *Manager) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, m.config.Wait)
+	ctx, cancel := context.WithTimeout(ctx, m.config.Wait)
+	if m.config.Waiting == nil {
+		return ctx, cancel
+	}
+	begins := time.AfterFunc(waitBegins, m.config.Waiting)
+	return ctx, func() { begins.Stop(); cancel() }
 }
+
+// waitBegins is after how long taking a lock counts as waiting for it.
+const waitBegins = 20 * time.Millisecond
 
 // stateDir opens the state directory. Error: ErrNotInitialised.
 func (m *Manager) stateDir() (*durable.Dir, error) {
