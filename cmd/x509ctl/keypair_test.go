@@ -2,8 +2,10 @@ package main_test
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha1" // as Windows names certificates
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"math/big"
 	"net"
@@ -25,6 +28,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // sshd starts a real one on the loopback, which lets the keys in the file authorized
@@ -300,4 +305,70 @@ func TestKeypairRace(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {
 		t.Errorf("left over: %q, %v", left, err)
 	}
+}
+
+// TestKeypairSecrets looks for the private halves of keypairs where they must not be:
+// in the directory, in lists and the audit trail, and in the errors of those who try
+// to import one.
+func TestKeypairSecrets(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	hidden := secrets{}
+	c.ok("keypair-add", "ed25519", "--private-key", at("ed25519"))
+	key, err := ssh.ParseRawPrivateKey([]byte(read(t, at("ed25519"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden.add("seed", string(key.(*ed25519.PrivateKey).Seed()))
+	c.ok("keypair-add", "rsa", "--key-algorithm", "rsa-2048", "--private-key", at("rsa"))
+	c.ok("keypair-add", "x509", "--keypair-type", "x509", "--private-key", at("x509"))
+	for _, name := range []string{"rsa", "x509"} {
+		key, err := ssh.ParseRawPrivateKey([]byte(read(t, at(name))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range key.(*rsa.PrivateKey).Primes {
+			hidden.add(name, string(p.Bytes()))
+		}
+	}
+	p12 := parse[struct {
+		Password string `json:"p12_password"`
+	}](t, c.ok("keypair-add", "p12", "--keypair-type", "x509", "--p12", at("p12"), "-o", "json"))
+	hidden.add("password", p12.Password)
+
+	printed := c.ok("audit", "-o", "json") + c.ok("keypair-list", "-o", "json") + c.ok("keypair-show", "x509", "-o", "json")
+	for _, file := range []string{"ed25519", "rsa", "x509", "p12"} {
+		printed += c.fails(2, "keypair-add", "stolen", "--pub-key", at(file))
+	}
+	if hidden.in(t, "what was printed", []byte(printed)) > 0 {
+		t.Error("secrets are printed")
+	}
+	files := 0
+	err = filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		if hidden.in(t, path, []byte(read(t, path))) > 0 {
+			t.Errorf("%s holds secrets", path)
+		}
+		return nil
+	})
+	if err != nil || files < 5 {
+		t.Errorf("%d files: %v", files, err)
+	}
+	if hidden.in(t, "a key", []byte(decodePEM(t, read(t, at("x509")))+decodePEM(t, read(t, at("ed25519"))))) < 2 {
+		t.Error("the search finds nothing")
+	}
+}
+
+func decodePEM(t *testing.T, text string) string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		t.Fatal("no PEM")
+	}
+	return string(block.Bytes)
 }
