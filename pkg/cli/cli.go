@@ -156,12 +156,15 @@ func newRootCmd(a *app, typed ...string) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
 		Use:   "x509ctl COMMAND",
-		Short: "Certificates for a cluster's machines",
+		Short: "Certificates for a cluster's machines, keypairs for its users",
 		Long: `x509ctl runs a cluster's certificate authority from one directory, with no
 other service to start.
 
 Certificates are valid for less than a week. Their serial numbers count up and
 never repeat, and all below one number, the minimum accepted serial, are revoked.
+
+For the users of its guests it makes keypairs, SSH and X.509, and keeps their public
+halves.
 
 Exit status:
 

@@ -53,8 +53,8 @@ left as it is: the command can be run again.`,
 }
 
 const (
-	// maxNovaFile bounds the file, in bytes: some 300,000 keypairs.
-	maxNovaFile = 256 << 20
+	// maxNovaFile bounds the file, in bytes: 100,000 keypairs and more.
+	maxNovaFile = 96 << 20
 	// md5OfNothing is what Nova records for a key after two blanks.
 	md5OfNothing = "d4:1d:8c:d9:8f:00:b2:04:e9:80:09:98:ec:f8:42:7e"
 )
