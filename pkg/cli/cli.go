@@ -97,18 +97,20 @@ func (a *app) runUntilSignal(args []string) int {
 	return a.main(ctx, args)
 }
 
-// catchSignals makes SIGINT and SIGTERM cancel the context; a second one ends the
-// process at once. Broken pipes become write errors, so that no command dies between
-// two steps because nobody reads its table. Notify is used for that, not Ignore,
-// which the programs that x509ctl starts would inherit.
+// catchSignals makes SIGINT and SIGTERM cancel the context; one more ends the process at
+// once, but not within a moment of the first: timeout(1) sends each signal twice. Broken
+// pipes become write errors, so that no command dies between two steps because nobody
+// reads its table. Notify is used for that, not Ignore, which the programs that x509ctl
+// starts would inherit.
 func catchSignals(cancel context.CancelCauseFunc) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	stops := make(chan os.Signal, 1)
 	signal.Notify(stops, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
 		<-stops
-		signal.Stop(stops)
 		cancel(errInterrupted)
+		time.Sleep(200 * time.Millisecond)
+		signal.Stop(stops)
 	}()
 }
 

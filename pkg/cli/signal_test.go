@@ -75,6 +75,30 @@ func TestInterruptedWaiting(t *testing.T) {
 	}
 }
 
+// TestInterruptedTwice is what timeout(1) does: it signals the process, and then the
+// process group.
+func TestInterruptedTwice(t *testing.T) {
+	var stderr bytes.Buffer
+	program := filepath.Join(filepath.SplitList(os.Getenv("PATH"))[0], "x509ctl")
+	cmd := exec.Command(program, "serial", "selftest", "--processes", "2", "--in", t.TempDir())
+	cmd.Env = append(os.Environ(), clockVariable+"=real")
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	for range 2 {
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Millisecond)
+	}
+	_ = cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted || stderr.String() != "x509ctl: error: interrupted\n" {
+		t.Errorf("exit status %d, %q", got, &stderr)
+	}
+}
+
 // TestInterruptibleReader gives up a read, and hands on what others bring.
 func TestInterruptibleReader(t *testing.T) {
 	r, w := io.Pipe()
