@@ -192,6 +192,27 @@ func (p Policy) ApproveName(name string) (Approved, error) {
 	return t.approve()
 }
 
+// ApproveNames approves exactly names, DNS names and IP addresses of which the first is
+// the common name: those of a certificate that is to be made anew. A name given twice
+// counts once.
+//
+// Errors, all [fault.Denied]: [*NameError].
+func (p Policy) ApproveNames(names []string) (Approved, error) {
+	if len(names) == 0 {
+		return Approved{}, &NameError{Reason: "there is no name to be certified"}
+	}
+	t := tally{policy: p}
+	if err := t.add(requestedName{kind: kindCommonName, text: names[0]}); err != nil {
+		return Approved{}, err
+	}
+	for _, s := range names[1:] {
+		if err := t.add(allowedName(s)); err != nil {
+			return Approved{}, err
+		}
+	}
+	return t.approve()
+}
+
 // allowedName returns an exception as a name to be asked for.
 func allowedName(s string) requestedName {
 	if addr, err := netip.ParseAddr(s); err == nil {

@@ -232,6 +232,39 @@ func TestApproveName(t *testing.T) {
 	}
 }
 
+// TestApproveNames approves what a certificate has, and no name more.
+func TestApproveNames(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		policy Policy
+		names  []string
+		want   []string
+		except []string
+		cause  error // of the refusal
+	}{
+		{name: "no more than these", names: []string{"NODE1", "192.0.2.1", "node1"}, want: []string{"Node1", "192.0.2.1"}},
+		{name: "an exception", policy: Policy{Allow: []string{"foreign.example.net"}}, names: []string{"node1", "foreign.example.net"},
+			want: []string{"Node1", "foreign.example.net"}, except: []string{"foreign.example.net"}},
+		{name: "a name that is gone", names: []string{"node1", "node9"}, cause: ErrUnknownName},
+		{name: "two holders", names: []string{"node1", "192.0.2.2"}, cause: ErrMixedNames},
+		{name: "another holder", policy: Policy{For: "node2.example.com"}, names: []string{"node1"}, cause: ErrOtherHolder},
+		{name: "none"},
+	} {
+		tc.policy.Find = testFind
+		a, err := tc.policy.ApproveNames(tc.names)
+		if tc.want == nil {
+			var refused *NameError
+			if !errors.As(err, &refused) || tc.cause != nil && !errors.Is(err, tc.cause) {
+				t.Errorf("%s: %v", tc.name, err)
+			}
+			continue
+		}
+		if err != nil || !slices.Equal(a.Names(), tc.want) || a.CommonName() != tc.want[0] || !slices.Equal(a.Exceptions(), tc.except) {
+			t.Errorf("%s: %v, except %v, %v", tc.name, a.Names(), a.Exceptions(), err)
+		}
+	}
+}
+
 // TestPolicyTrustsNoRecord: what a Finder returns is checked like everything else.
 func TestPolicyTrustsNoRecord(t *testing.T) {
 	aliases := make([]string, MaxNames)
