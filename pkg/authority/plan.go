@@ -33,6 +33,13 @@ func (a *Authority) Plan(names profile.Approved, key *profile.SubjectKey, now ti
 	return &Plan{by: a, leaf: leaf}, nil
 }
 
+// CheckLifetime says whether Plan would refuse the time that is asked for, whatever the
+// names and the key. Errors: those of [Authority.Plan].
+func (a *Authority) CheckLifetime(now time.Time, lifetime time.Duration, shorten bool) error {
+	_, err := profile.LeafValidity(now, lifetime, a.issuer, shorten)
+	return err
+}
+
 // Leaf returns what is going to be signed.
 func (p *Plan) Leaf() *profile.Leaf { return p.leaf }
 

@@ -123,22 +123,27 @@ func (m *Manager) SetMinSerial(ctx context.Context, req SetMinRequest) (SetMinRe
 			return err
 		}
 		out = SetMinResult{Before: max(row.Counter.MergedFloor(s), 1), After: counter.Floor}
-		// The file first: verifiers read it, and a lower one must not outlive a
-		// crash after the commit.
-		if counter.Floor != s.Floor {
-			if err := l.WriteFloor(counter.Floor); err != nil {
-				return err
-			}
-		}
-		if err := setCounter(tx, l, req.Authority, counter); err != nil {
-			return err
-		}
-		return tx.Audit(m.audit("set-min-serial", out.After.String(), done, "was "+out.Before.String()))
+		return m.setFloor(tx, l, req.Authority, s, counter, "was "+out.Before.String())
 	})
 	if err != nil {
 		return out, err
 	}
 	return out, m.spread(ctx, req.Authority, "set-min")
+}
+
+// setFloor puts counter's floor in force, in a transaction of [Manager.change].
+func (m *Manager) setFloor(tx *store.Tx, l *authority.Locked, id AuthorityID, s serial.Seen, counter serial.Row, detail string) error {
+	// The file first: verifiers read it, and a lower one must not outlive a crash
+	// after the commit.
+	if counter.Floor != s.Floor {
+		if err := l.WriteFloor(counter.Floor); err != nil {
+			return err
+		}
+	}
+	if err := setCounter(tx, l, id, counter); err != nil {
+		return err
+	}
+	return tx.Audit(m.audit("set-min-serial", counter.Floor.String(), done, detail))
 }
 
 func raise(r serial.Row, s serial.Seen, req SetMinRequest) (serial.Row, error) {

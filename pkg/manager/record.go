@@ -86,13 +86,16 @@ func (m *Manager) record(tx *store.Tx, l *authority.Locked, row *store.Authority
 	var certs []Certificate
 	var entries []store.AuditEntry
 	for _, j := range jobs {
+		if err := m.reuseSuccessor(tx, *row, j); err != nil {
+			return err
+		}
 		switch {
 		case j.result.Err != nil:
 			entries = append(entries, m.audit("issue", j.describe, refused, j.result.Err.Error()))
 		case !j.result.Reused:
 			c := j.result.Certificate
 			certs = append(certs, c)
-			entries = append(entries, m.audit("issue", c.Serial.String()+" "+c.CommonName, done, ""))
+			entries = append(entries, m.audit("issue", c.Serial.String()+" "+c.CommonName, done, j.detail))
 			row.Counter.Last = max(row.Counter.Last, c.Serial)
 		}
 	}
@@ -105,4 +108,17 @@ func (m *Manager) record(tx *store.Tx, l *authority.Locked, row *store.Authority
 		}
 	}
 	return tx.Audit(entries...)
+}
+
+// reuseSuccessor answers a job of a reissue with what another process recorded for it in
+// the meantime, so that two of them don't make two successors of one certificate.
+func (m *Manager) reuseSuccessor(tx *store.Tx, row store.Authority, j *job) error {
+	if j.request != nil || j.resume == nil || !j.open() {
+		return nil
+	}
+	c, err := m.successor(tx, row, j.names.CommonName(), j.resume)
+	if c != nil {
+		j.result = SignResult{Certificate: *c, Reused: true}
+	}
+	return err
 }

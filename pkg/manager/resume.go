@@ -23,7 +23,7 @@ func resumeKey(request [32]byte, item SignItem, req SignRequest) []byte {
 // not deliver, if it is still good for half of its time: whoever asks again much later
 // wants a new one.
 func (m *Manager) resume(tx *store.Tx, t terms, row store.Authority, ca *authority.Authority, j *job) error {
-	if j.resume == nil || !j.open() {
+	if j.request == nil || j.resume == nil || !j.open() {
 		return nil
 	}
 	c, err := tx.CertificateToResume(t.id, j.request.CommonName(), j.resume)

@@ -18,6 +18,23 @@ func keyBlocked(by serial.Number) error {
 	return fmt.Errorf("%w: certificate %v was revoked because it is compromised", ErrKeyBlocked, by)
 }
 
+// checkKey refuses a key that is blocked.
+func (j *job) checkKey(tx *store.Tx, id AuthorityID) error {
+	if j.refused() {
+		return nil
+	}
+	by, err := tx.BlockedKey(id, j.keyHash)
+	j.refuseBlocked(by)
+	return err
+}
+
+// refuseBlocked refuses j if a certificate is the reason that its key is blocked.
+func (j *job) refuseBlocked(by serial.Number) {
+	if by != 0 && !j.refused() {
+		j.refuse(keyBlocked(by))
+	}
+}
+
 // revokeBatch is how many certificates one transaction revokes: others wait for it.
 const revokeBatch = 1000
 

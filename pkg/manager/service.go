@@ -112,6 +112,11 @@ type Service interface {
 	// SetMinSerial raises the floor, and publishes a revocation list.
 	// Callers: operator. Errors: Denied; *SpreadError, when the floor is in force.
 	SetMinSerial(context.Context, SetMinRequest) (SetMinResult, error)
+	// Reissue raises the floor and signs anew for those cut off, from the public keys on
+	// record: see ReissueRequest. Each one's Err is its own refusal. Callers: operator.
+	// Errors: NotFound and Denied, before anything is changed; Deliver's;
+	// *SpreadError, when all else is done.
+	Reissue(context.Context, ReissueRequest) error
 	// RecoverSerial goes on counting where an operator says, and publishes a
 	// revocation list. Callers: operator. Error: *SpreadError, when it is done.
 	RecoverSerial(context.Context, RecoverRequest) (Serial, error)

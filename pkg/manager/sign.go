@@ -36,6 +36,7 @@ type job struct {
 	approve  func(profile.Finder) (profile.Approved, error)
 	resume   []byte // finds the same work of an earlier call; nil for none
 	describe string // for the audit table, while there is no certificate
+	detail   string // for the audit table, with the certificate
 
 	earlier *Certificate     // what an earlier call recorded for the same work, or nil
 	names   profile.Approved // once they are approved
@@ -277,23 +278,6 @@ func (m *Manager) look(ctx context.Context, t terms, ca *authority.Authority, jo
 		return err
 	})
 	return table, err
-}
-
-// checkKey refuses a key that is blocked.
-func (j *job) checkKey(tx *store.Tx, id AuthorityID) error {
-	if j.refused() {
-		return nil
-	}
-	by, err := tx.BlockedKey(id, j.keyHash)
-	j.refuseBlocked(by)
-	return err
-}
-
-// refuseBlocked refuses j if a certificate is the reason that its key is blocked.
-func (j *job) refuseBlocked(by serial.Number) {
-	if by != 0 && !j.refused() {
-		j.refuse(keyBlocked(by))
-	}
 }
 
 // prepare approves the names, and answers with an earlier certificate that has exactly
