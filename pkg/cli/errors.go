@@ -82,6 +82,7 @@ func hints(cmd *cobra.Command, err error) []string {
 	var owner *durable.OwnerError
 	var file *outfileError
 	var node *manager.NoNodeError
+	var again *manager.ReissueAgainError
 	switch {
 	case isSpreadError(err):
 		return changeHints(err)
@@ -95,6 +96,8 @@ func hints(cmd *cobra.Command, err error) []string {
 		return []string{fmt.Sprintf("when its content is right: chown %d %s", owner.Want, shellQuote(owner.Path))}
 	case errors.As(err, &secrecy):
 		return []string{fmt.Sprintf("chmod %04o %s", secrecy.Mend, shellQuote(secrecy.Path))}
+	case cmd.Name() == "set-min" && errors.As(err, &file) && fault.KindOf(file.err) == fault.Exists:
+		return []string{"move it away, and run the same command again"}
 	case errors.As(err, &file) && fault.KindOf(file.err) == fault.Exists:
 		kind := "file"
 		if file.flag == "out-dir" {
@@ -108,6 +111,13 @@ func hints(cmd *cobra.Command, err error) []string {
 		return []string{"run the command again, and leave the file called lock where it is"}
 	case errors.As(err, &file) && fault.KindOf(file.err) == fault.NotFound:
 		return []string{"mkdir -p " + shellQuote(filepath.Dir(file.path))}
+	case cmd.Name() == "set-min" && errors.Is(err, profile.ErrUnknownName):
+		return []string{`record the node again with "x509ctl node add", if it is to have a certificate, and run the same command again`}
+	case errors.As(err, &again):
+		return []string{
+			`if it is, put out what was issued since, too: run "x509ctl serial set-min next" first`,
+			fmt.Sprintf(`if not, give the number that is in force instead: x509ctl serial set-min %v --reissue …`, again.Floor),
+		}
 	case errors.As(err, &node) && node.AliasOf != "" && cmd.Name() == "remove":
 		return []string{"x509ctl node remove " + node.AliasOf}
 	case errors.As(err, &node):

@@ -55,6 +55,7 @@ printf '[{"Name": "laptop", "Public Key": "%s"}]\n' "$(cat id.pub)" > keypairs.j
 openssl req -x509 -newkey rsa:2048 -noenc -keyout root.key -out roots.pem -subj /CN=Root -days 1
 openssl req -new -newkey rsa:2048 -noenc -keyout www.key -out www.csr -subj /CN=www.example.org
 openssl x509 -req -in www.csr -CA roots.pem -CAkey root.key -extfile <(echo subjectAltName=DNS:www.example.org) -out www.pem`,
+	"x509ctl serial set-min": `x509ctl cert issue node2.example.com`,
 	"x509ctl serial recover": `printf '1\n' > "$X509CTL_DIR/ca/serial"`,
 }
 

@@ -11,9 +11,10 @@ import (
 )
 
 type serialSetMinOptions struct {
-	to     string
-	dryRun bool
-	output output
+	to      string
+	dryRun  bool
+	reissue reissueOptions
+	output  output
 }
 
 func newSerialSetMinCmd(a *app) *cobra.Command {
@@ -32,12 +33,36 @@ The number only rises, and never beyond "next". With --dry-run nothing is change
 and the live certificates that would be cut off are listed.
 
 When the number is in force, a new revocation list is published and change_hook is
-run. If that fails, the exit status is 1 and the number stays in force.`,
+run. If that fails, the exit status is 1 and the number stays in force.
+
+With --reissue each live certificate that is cut off gets a successor in the same
+pass, with the same names and the same key as on record, in a new file of --out-dir,
+NAME-SERIAL.pem. Of several with the same names and key only the newest gets one, and
+none that has a newer one already. Keys that are lost have to be named with --except,
+or --no-key-lost says that there are none. A lost key gets no successor: its
+certificates are revoked with the reason keyCompromise, and it is blocked for ever, as
+by "x509ctl cert revoke". A NAME stands for all certificates that are cut off and have
+that name or belong to the node of that name, and all their keys.
+
+Names are approved anew: whose node was removed, or whose name is another node's now,
+gets nothing, and the others go on. The exit status is that of the first one that
+failed. A name that was allowed by --allow-name stays allowed for the successor, and
+is told on stderr. The lifetime is not that of the old certificate, but --lifetime.
+
+A reissue that was interrupted, or of which a part failed, is not finished, and goes on
+when the command is run again with the same arguments: the number is not raised again,
+a file that is there is skipped, and a certificate that is on record and did not
+reach its file is written. With other arguments a new one begins, which takes up what
+was left. A reissue that is not finished is forgotten after a week.`,
 		Example: `  # who would be cut off?
   x509ctl serial set-min next --dry-run
 
   # everything issued so far is out
-  x509ctl serial set-min next`,
+  x509ctl serial set-min next
+
+  # the key of node2 was lost: new certificates for all others, in one pass
+  mkdir certs
+  x509ctl serial set-min next --reissue --except node2.example.com --out-dir certs`,
 		Args: exactArgs("NUMBER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.to = args[0]
@@ -45,19 +70,26 @@ run. If that fails, the exit status is 1 and the number stays in force.`,
 		},
 		ValidArgs: []string{"last", "next"},
 	}
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "change nothing, but list who would be cut off")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "change nothing, but list who would be cut off, or with --reissue what would be signed")
+	addReissueFlags(cmd, &o.reissue)
 	addListFlags(cmd, &o.output)
 	return cmd
 }
 
 func runSerialSetMin(ctx context.Context, a *app, o serialSetMinOptions) error {
 	req, err := minRequest(o)
+	if err == nil {
+		err = o.reissue.check(o.dryRun)
+	}
 	if err != nil {
 		return err
 	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
+	}
+	if o.reissue.wanted {
+		return runReissue(ctx, a, svc, req, o)
 	}
 	result, err := svc.SetMinSerial(ctx, req)
 	if err != nil && !isSpreadError(err) {
