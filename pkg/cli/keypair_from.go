@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
@@ -20,6 +19,8 @@ import (
 const (
 	// maxNamesFile bounds the file of --from, in bytes.
 	maxNamesFile = 16 << 20
+	// maxNames bounds how many names it has.
+	maxNames = 200_000
 	// keypairChunk is how many keypairs are made before they are recorded together.
 	keypairChunk = 128
 )
@@ -57,17 +58,29 @@ func runKeypairFrom(ctx context.Context, a *app, o keypairAddOptions, m *keypair
 	return cmp.Or(failed, err)
 }
 
-// readNames reads a file with one name a line.
+// readNames reads a file with one name a line. Blank lines and those that begin with #
+// are passed over. All names are checked before any is used, and nothing of a line that
+// is no name is in the error: who names the wrong file may have named a private key.
 func (a *app) readNames(path string) ([]string, error) {
 	data, err := a.readInput(path, maxNamesFile)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
+	number := 0
 	for line := range bytes.Lines(data) {
-		if name := strings.TrimRight(string(line), "\r\n"); name != "" {
-			names = append(names, name)
+		number++
+		line = bytes.TrimRight(line, "\r\n")
+		switch {
+		case len(bytes.TrimSpace(line)) == 0 || line[0] == '#':
+			continue
+		case len(line) > keypair.MaxName || checkKeypairName(string(line)) != nil:
+			return nil, fault.Errorf(fault.Malformed, "line %d of %s is not the name of a keypair: "+
+				"letters, digits and _ - @ ., blanks in between, %d characters at most, and no hyphen first", number, inputName(path), keypair.MaxName)
+		case len(names) == maxNames:
+			return nil, fault.Errorf(fault.Malformed, "there are more than %d names in %s", maxNames, inputName(path))
 		}
+		names = append(names, string(line))
 	}
 	if len(names) == 0 {
 		return nil, fault.Errorf(fault.Malformed, "there is no name in %s", inputName(path))
@@ -153,9 +166,6 @@ func (b *keypairBatch) prepare(ctx context.Context, name string) *keypairItem {
 	i := &keypairItem{name: name}
 	if ctx.Err() != nil {
 		i.err = ctx.Err()
-		return i
-	}
-	if i.err = checkKeypairName(name); i.err != nil {
 		return i
 	}
 	have, err := b.svc.Keypair(ctx, b.maker.owner, name)
