@@ -85,6 +85,40 @@ func TestRevokedCertificates(t *testing.T) {
 	})
 }
 
+// Many that are revoked by themselves are told apart from the others in another way.
+func TestRevokedCertificatesMany(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		const n = 1500
+		fill(t, s, 1, n)
+		write(t, s, func(tx *store.Tx) error {
+			for i := range serial.Number(n) {
+				if i%10 == 0 {
+					continue
+				}
+				if err := tx.Revoke(store.Revocation{Authority: store.Cluster, Serial: i + 1, Reason: profile.Superseded, Since: epoch}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		got := map[serial.Number]profile.Reason{}
+		read(t, s, func(tx *store.Tx) error {
+			return tx.RevokedCertificates(store.Cluster, epoch, n+1, func(n serial.Number, _ time.Time, reason profile.Reason) error {
+				if _, ok := got[n]; ok {
+					t.Errorf("%v is listed twice", n)
+				}
+				got[n] = reason
+				return nil
+			})
+		})
+		for i := range serial.Number(n) {
+			if reason, ok := got[i+1]; !ok || (i%10 == 0) != (reason == "") {
+				t.Errorf("%v: %v, %q", i+1, ok, reason)
+			}
+		}
+	})
+}
+
 func TestRevokedCertificatesStop(t *testing.T) {
 	each(t, func(t *testing.T, s *storetest.Store) {
 		fill(t, s, 1, 3000)
