@@ -50,6 +50,7 @@ func (e *Entries) Write(b []byte) (int, error) {
 		if _, err := e.few.WriteTo(e.queue); err != nil {
 			return 0, fmt.Errorf("writing the entries of a revocation list: %w", err)
 		}
+		e.few = bytes.Buffer{}
 	}
 	e.size += int64(len(b))
 	if e.file == nil {

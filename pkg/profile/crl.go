@@ -95,9 +95,8 @@ func (e *CRLEntries) Add(n serial.Number, since time.Time, reason Reason) error 
 		}
 		e.started, e.date, e.reason = true, date, reason
 	}
-	number := derInteger(uint64(n))
-	e.entry = append(e.entry[:0], tagSequence, byte(len(number)+len(e.rest))) // at most 10+17+14
-	e.entry = append(append(e.entry, number...), e.rest...)
+	e.entry = append(appendInteger(append(e.entry[:0], tagSequence, 0), uint64(n)), e.rest...)
+	e.entry[1] = byte(len(e.entry) - 2) // at most 11+17+14
 	_, err := e.w.Write(e.entry)
 	return err
 }

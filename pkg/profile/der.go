@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	encodingasn1 "encoding/asn1"
+	"math/bits"
 	"strconv"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 
 // tlv returns parts as the content of one DER value with the given identifier
 // octet. It is the whole builder: what is built here has no part that is not a
-// constant, a copy, or a call of tlv.
+// constant, a copy, or a call of tlv or appendInteger.
 func tlv(tag byte, parts ...[]byte) []byte {
 	size := 0
 	for _, p := range parts {
@@ -53,21 +54,16 @@ func tlv(tag byte, parts ...[]byte) []byte {
 }
 
 // derInteger returns n as an INTEGER.
-func derInteger(n uint64) []byte {
-	var b [8]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte(n)
-		n >>= 8
-		if n == 0 {
-			break
-		}
+func derInteger(n uint64) []byte { return appendInteger(nil, n) }
+
+// appendInteger appends n as an INTEGER: 3 to 11 octets.
+func appendInteger(b []byte, n uint64) []byte {
+	size := bits.Len64(n)/8 + 1 // with a bit for the sign
+	b = append(b, tagInteger, byte(size))
+	for i := size - 1; i >= 0; i-- {
+		b = append(b, byte(n>>(8*i))) // 0 for i = 8
 	}
-	if b[i] >= 0x80 {
-		return tlv(tagInteger, []byte{0}, b[i:])
-	}
-	return tlv(tagInteger, b[i:])
+	return b
 }
 
 // derTime returns t as RFC 5280, section 4.1.2.5, wants it: UTCTime through 2049,

@@ -2,8 +2,26 @@ package profile
 
 import (
 	"bytes"
+	"encoding/asn1"
+	"math"
 	"testing"
 )
+
+// TestInteger compares with encoding/asn1 where the length changes.
+func TestInteger(t *testing.T) {
+	for _, n := range []int64{0, 1, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 1<<31 - 1, 1 << 31, 1<<55 - 1, 1 << 55, 1<<56 - 1, 1 << 56, math.MaxInt64} {
+		want, err := asn1.Marshal(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := derInteger(uint64(n)); !bytes.Equal(got, want) {
+			t.Errorf("%#x: %x, want %x", n, got, want)
+		}
+	}
+	if got, want := derInteger(math.MaxUint64), append([]byte{2, 9, 0}, bytes.Repeat([]byte{0xff}, 8)...); !bytes.Equal(got, want) {
+		t.Errorf("2^64-1: %x, want %x", got, want)
+	}
+}
 
 // TestReadTBS gives the strict walk, by itself, what is well formed and yet not the
 // one form that it takes. Much of it crypto/x509 accepts.
