@@ -287,13 +287,16 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 }
 
 // reserveForCA takes a number for the CA's own certificate. The serial hook runs without
-// the lock, as for any other number: by its end another process may have made the CA.
+// the lock, as for any other number: by its end another process may have made a CA.
+// Errors: ErrInitialised; ErrCAChanged.
 func (m *Manager) reserveForCA(ctx context.Context, db *store.Store, l *authority.Locked, id AuthorityID) (number serial.Number, err error) {
+	var before authority.Alive
 	err = write(ctx, db, l, func(tx *store.Tx) error {
 		row, err := tx.Authority(id)
 		if err != nil {
 			return err
 		}
+		before = alive(row)
 		block, err := m.reserve(tx, l, &row, 1)
 		if err != nil {
 			return err
@@ -310,10 +313,13 @@ func (m *Manager) reserveForCA(ctx context.Context, db *store.Store, l *authorit
 	}
 	return number, db.Read(ctx, func(tx *store.Tx) error {
 		row, err := tx.Authority(id)
-		if err == nil && row.Active != (authority.Fingerprint{}) {
-			err = ErrInitialised
+		switch {
+		case err != nil || alive(row).Equal(before):
+			return err
+		case before.Active == authority.Fingerprint{}:
+			return ErrInitialised
 		}
-		return err
+		return ErrCAChanged
 	})
 }
 

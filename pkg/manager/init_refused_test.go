@@ -135,3 +135,41 @@ func TestAdoptNameConstraints(t *testing.T) {
 		}
 	}
 }
+
+// So is the number of a CA that takes the place of another.
+func TestRenewalRunsTheSerialHook(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	before, err := w.init().Authority(ctx, Cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls []string
+	var failure error = errors.New("a candidate is down")
+	w.config.SerialHook = func(_ context.Context, c HookCall) error {
+		calls = append(calls, c.Serial)
+		return failure
+	}
+	req := RenewRequest{Authority: Cluster, Step: RenewAtOnce}
+	_, err = w.manager().RenewCA(ctx, req)
+	w.wantKind("a hook that fails", err, fault.Unavailable)
+	if ca, err := w.manager().Authority(ctx, Cluster); err != nil || ca.SHA256 != before.SHA256 {
+		t.Errorf("the CA is %s, %v", ca.Subject, err)
+	}
+	failure = nil
+	r, err := w.manager().RenewCA(ctx, req)
+	if err != nil || r.After.CASerial != "3" || len(calls) != 2 {
+		t.Errorf("the CA has number %s, %v; the hook was called for %q", r.After.CASerial, err, calls)
+	}
+	// Another process replaces the CA meanwhile.
+	other := w.config
+	other.SerialHook = nil
+	w.config.SerialHook = func(ctx context.Context, _ HookCall) error {
+		m := New(other)
+		_, err := m.RenewCA(ctx, RenewRequest{Authority: Cluster, Step: RenewPrepare})
+		return errors.Join(err, m.Close())
+	}
+	if _, err := w.manager().RenewCA(ctx, req); !errors.Is(err, ErrCAChanged) {
+		t.Errorf("while another one was faster: %v", err)
+	}
+}

@@ -197,18 +197,7 @@ func (r *renewal) make(ctx context.Context, row store.Authority) (*authority.Aut
 			return nil, err
 		}
 	}
-	err = write(ctx, r.db, r.locked, func(tx *store.Tx) error {
-		row, err := tx.Authority(row.ID)
-		if err != nil {
-			return err
-		}
-		block, err := r.reserve(tx, r.locked, &row, 1)
-		if err != nil {
-			return err
-		}
-		n.Serial = block.First
-		return setCounter(tx, r.locked, row.ID, row.Counter)
-	})
+	n.Serial, err = r.reserveForCA(ctx, r.db, r.locked, row.ID)
 	if err != nil {
 		return nil, err
 	}
