@@ -130,8 +130,8 @@ func TestFloorNeverFalls(t *testing.T) {
 		want    serial.Floor
 		trouble string
 	}{
-		{"43\n", 43, ""}, {"42\n", 43, "min-serial went down from 43 to 42"}, {"", 43, "not a serial number"}, {"0\n", 43, "not a serial number"},
-		{"44", 44, ""}, {"-1\n", 44, "not a serial number"}, {strings.Repeat("9", 2000), 44, "larger than"}, {"45\n", 45, ""}, {"44\n", 45, "went down"},
+		{"43\n", 43, ""}, {"42\n", 43, "min-serial went down from 43 to 42"}, {"", 43, "no serial number from 1"}, {"0\n", 43, "no serial number from 1"},
+		{"44", 44, ""}, {"-1\n", 44, "no serial number from 1"}, {strings.Repeat("9", 2000), 44, "larger than"}, {"45\n", 45, ""}, {"44\n", 45, "went down"},
 	} {
 		p.write("min-serial", []byte(tc.content))
 		if c := p.check(s); c.Floor != tc.want {
