@@ -119,6 +119,9 @@ func runReissue(ctx context.Context, a *app, svc manager.Service, to manager.Set
 		late, cancel := lingering(ctx, signGrace)
 		defer cancel()
 		failed = b.outcome(svc.Reissue(late, req))
+		if b.begun.After == 0 { // there is nothing to report
+			return failed
+		}
 		return unread
 	})
 	return cmp.Or(failed, err)
@@ -147,9 +150,9 @@ func (b *reissueBatch) outcome(err error) error {
 // begin tells what is going to be done.
 func (b *reissueBatch) begin(begun manager.ReissueBegun) {
 	b.begun, b.failures.total = begun, begun.Total
-	would := ""
+	changed := "is now"
 	if b.dryRun {
-		would = "would be "
+		changed = "would be"
 	}
 	switch {
 	case !begun.Resumed.IsZero():
@@ -157,7 +160,7 @@ func (b *reissueBatch) begin(begun manager.ReissueBegun) {
 	case begun.After == begun.Before:
 		b.app.note("min-serial is %v already", begun.After)
 	default:
-		b.app.note("min-serial %s%v, from %v", cmp.Or(would, "is now "), begun.After, begun.Before)
+		b.app.note("min-serial %s %v, from %v", changed, begun.After, begun.Before)
 	}
 	for _, name := range begun.Unused {
 		b.app.note("%s has no certificate that is cut off: no key of it is blocked", name)

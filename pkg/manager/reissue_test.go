@@ -246,6 +246,23 @@ func TestReissueRefuses(t *testing.T) {
 	}
 }
 
+// What is on record and was not handed out yet is held against the policy of today.
+func TestReissueKeepsThePolicy(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	w.sign(m, "node1.example.com", "node2.example.com") // 2, 3
+	req := ReissueRequest{SetMin: next, Destination: "/out"}
+	if r := w.reissue(m, req, 0); !errors.Is(r.err, errCut) { // 4 and 5 are on record
+		t.Fatal(r.err)
+	}
+	if _, err := m.RemoveNode(context.Background(), Cluster, "node1.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	w.want("a removed node", w.reissue(m, req, -1), "2 denied", "3>5*")
+	w.revoke(m, RevokeRequest{Serials: numbers(Certificate{Serial: 5}), Reason: profile.KeyCompromise})
+	w.want("a blocked key", w.reissue(m, req, -1), "2 denied", "3 denied")
+}
+
 // What can't be done is said before anything is put out.
 func TestReissueChangesNothing(t *testing.T) {
 	w := newWorld(t)

@@ -126,9 +126,13 @@ func lineageOf(c Certificate) (sum [16]byte) {
 }
 
 // lookUp completes what is to be answered: each old certificate, and its successor if an
-// earlier attempt recorded one.
+// earlier attempt recorded one that may be handed out still.
 func (r *reissuer) lookUp(ctx context.Context, list []Reissued) error {
 	return r.read(ctx, r.id, func(tx *store.Tx, row store.Authority) error {
+		table, err := r.nodeTable(tx, row)
+		if err != nil {
+			return err
+		}
 		for i := range list {
 			n := list[i].Old.Serial
 			c, err := tx.Certificate(r.id, n)
@@ -147,8 +151,12 @@ func (r *reissuer) lookUp(ctx context.Context, list []Reissued) error {
 			if err != nil {
 				return err
 			}
-			if have != nil {
-				list[i].SignResult = SignResult{Certificate: *have, Reused: true}
+			if have == nil {
+				continue
+			}
+			list[i].SignResult = SignResult{Certificate: *have, Reused: true}
+			if _, err := r.job(c).approve(table.find); err != nil {
+				list[i].SignResult = SignResult{Err: err}
 			}
 		}
 		return nil
