@@ -182,6 +182,13 @@ func critical(ext *[]pkix.Extension, oid ...int) {
 	*ext = append(*ext, pkix.Extension{Id: oid, Critical: true, Value: []byte{0x30, 0}})
 }
 
+// uncritical adds an extension that may be passed over by who doesn't know it.
+func uncritical(oid ...int) func(*crlTemplate) {
+	return func(l *crlTemplate) {
+		l.ExtraExtensions = append(l.ExtraExtensions, pkix.Extension{Id: oid, Value: []byte{0x30, 0}})
+	}
+}
+
 func TestParseCRL(t *testing.T) {
 	root := newCA(t, "cluster CA 9", nil)
 	good := newCRLBytes(t, root)
@@ -211,7 +218,9 @@ func TestParseCRL(t *testing.T) {
 		{"too large", make([]byte, trust.MaxCRL+1), "larger than"},
 		{"part that nobody knows", withPart(t, newCRLBytes(t, root, listed())), "a part that no revocation list has"},
 		{"about a part", newCRLBytes(t, root, func(c *crlTemplate) { critical(&c.ExtraExtensions, 2, 5, 29, 28) }), "2.5.29.28"},
-		{"about changes", newCRLBytes(t, root, func(c *crlTemplate) { critical(&c.ExtraExtensions, 2, 5, 29, 27) }), "critical"},
+		{"about changes", newCRLBytes(t, root, func(c *crlTemplate) { critical(&c.ExtraExtensions, 2, 5, 29, 27) }), "2.5.29.27"},
+		{"about a part, not critical", newCRLBytes(t, root, uncritical(2, 5, 29, 28)), "issuingDistributionPoint, 2.5.29.28"},
+		{"about changes, not critical", newCRLBytes(t, root, uncritical(2, 5, 29, 27)), "deltaCRLIndicator, 2.5.29.27"},
 		{"unknown extension", newCRLBytes(t, root, func(c *crlTemplate) {
 			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: []byte{5, 0}}}
 		}), ""},

@@ -24,7 +24,9 @@ const maxLists = 16
 // A list with a critical extension is refused, and so is one with a critical
 // extension in an entry: they mark lists that are about a part of the
 // certificates, about changes only, or about other issuers' certificates, from
-// which nothing follows for the others. Errors are [fault.Malformed].
+// which nothing follows for the others. The extensions for the first two,
+// issuingDistributionPoint and deltaCRLIndicator, are not accepted as uncritical
+// ones either. Errors are [fault.Malformed].
 func ParseCRL(data []byte) (*CRL, error) {
 	if len(data) > MaxCRL {
 		return nil, fault.Errorf(fault.Malformed, "the revocation list is larger than %d octets", MaxCRL)
@@ -95,6 +97,18 @@ func parseCRL(der []byte) (*CRL, error) {
 	return l, l.index()
 }
 
+// A partialMark is an extension of lists that are about a part of the certificates, or
+// about changes. RFC 5280, sections 5.2.4 and 5.2.5, has them critical.
+type partialMark struct {
+	id   asn1.ObjectIdentifier
+	name string
+}
+
+var partial = []partialMark{
+	{asn1.ObjectIdentifier{2, 5, 29, 27}, "deltaCRLIndicator"},
+	{asn1.ObjectIdentifier{2, 5, 29, 28}, "issuingDistributionPoint"},
+}
+
 // checkHead refuses what crypto/x509 passes over.
 func (l *CRL) checkHead(fields [][]byte) error {
 	known := 4 // version, algorithm, issuer, thisUpdate
@@ -112,6 +126,9 @@ func (l *CRL) checkHead(fields [][]byte) error {
 			if other.Id.Equal(e.Id) {
 				return fault.Errorf(fault.Malformed, "it has the extension %s twice", cut(e.Id.String()))
 			}
+		}
+		if i := slices.IndexFunc(partial, func(p partialMark) bool { return p.id.Equal(e.Id) }); i >= 0 {
+			return fault.Errorf(fault.Malformed, "it has the extension %s, %s: it is about some certificates only", partial[i].name, e.Id)
 		}
 		if e.Critical {
 			return fault.Errorf(fault.Malformed, "it has a critical extension, %s: it may be about some certificates only", cut(e.Id.String()))
