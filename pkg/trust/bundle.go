@@ -46,6 +46,7 @@ type Bundle struct {
 // An authority is one certificate of a bundle.
 type authority struct {
 	cert       *x509.Certificate
+	name       string // nameKey of its subject
 	own        bool
 	selfSigned bool
 	parents    []*authority // whose keys signed cert; none for a self-signed one
@@ -110,7 +111,7 @@ func newBundle(certs []*x509.Certificate) (*Bundle, error) {
 	}
 	b := &Bundle{byName: make(map[string][]*authority, len(certs))}
 	for _, cert := range certs {
-		a := &authority{cert: cert}
+		a := &authority{cert: cert, name: nameKey(cert.RawSubject)}
 		b.cas = append(b.cas, a)
 		b.byName[string(cert.RawSubject)] = append(b.byName[string(cert.RawSubject)], a)
 	}

@@ -30,9 +30,9 @@ import (
 // A root is held to its own validity, path length, names and usages, as every
 // other implementation does, though section 6.1 makes its contents optional. An
 // extended key usage in a CA's certificate restricts the leaves below. Names are
-// compared as section 7.1 says in constraints, and octet for octet where a
-// certificate names its issuer. Revocation lists count when the issuer itself
-// signed them. Signatures by MD5 and SHA-1, RSA keys outside 2048 to 8192 bits, and
+// compared as section 7.1 says in constraints and where a revocation list names its
+// issuer, and octet for octet where a certificate does. Revocation lists count when
+// the issuer itself signed them. Signatures by MD5 and SHA-1, RSA keys outside 2048 to 8192 bits, and
 // curves shorter than 256 are refused.
 type ChainCheck struct {
 	Pool *Pool     // whom to trust; required

@@ -39,11 +39,12 @@ const MaxCRL = 128 << 20
 //
 // An authority that has several CAs for a time publishes one file with the list of
 // each. What is in such a file begins with the CRL that was read and goes on with
-// [CRL.Next]; a check takes the one that it can believe.
+// [CRL.Next]; a check takes the latest that it can believe.
 type CRL struct {
 	next    *CRL                 // the list after this one in the file; nil for none
 	floor   serial.Floor         // of its extension; 0 for none
 	head    *x509.RevocationList // all but the entries
+	issuer  string               // nameKey of it
 	tbs     []byte               // what was signed
 	entries []byte               // the elements of revokedCertificates
 	starts  []uint32             // where each begins, in the order of serial numbers
@@ -174,9 +175,10 @@ func reasonName(code byte) string {
 	return "reason " + strconv.Itoa(int(code))
 }
 
-// namesIssuer reports whether l may be of issuer, as far as names tell.
-func (l *CRL) namesIssuer(issuer *x509.Certificate) bool {
-	return bytes.Equal(l.head.RawIssuer, issuer.RawSubject) &&
+// namesIssuer reports whether l may be of issuer, whose subject has that nameKey, as
+// far as names tell.
+func (l *CRL) namesIssuer(issuer *x509.Certificate, subject string) bool {
+	return l.issuer == subject &&
 		(len(l.head.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 || bytes.Equal(l.head.AuthorityKeyId, issuer.SubjectKeyId))
 }
 

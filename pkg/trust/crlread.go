@@ -91,6 +91,7 @@ func parseCRL(der []byte) (*CRL, error) {
 	if l.head, err = x509.ParseRevocationList(small); err != nil {
 		return nil, fault.Errorf(fault.Malformed, "%s", printable(err.Error()))
 	}
+	l.issuer = nameKey(l.head.RawIssuer)
 	if err := l.checkHead(head); err != nil {
 		return nil, err
 	}

@@ -227,6 +227,15 @@ func canonicalName(der []byte) ([]byte, error) {
 	return name, nil
 }
 
+// nameKey returns what two Names have in common when they are equal by RFC 5280,
+// section 7.1. One that can't be compared so is equal to itself only.
+func nameKey(der []byte) string {
+	if name, err := canonicalName(der); err == nil {
+		return string(name)
+	}
+	return string(der) // begins with another tag
+}
+
 // The kinds of text.
 const (
 	tagUTF8      = 0x0c

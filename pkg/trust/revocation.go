@@ -3,6 +3,7 @@ package trust
 import (
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"time"
 )
 
@@ -29,8 +30,8 @@ func (c Check) Revocation() Revocation {
 	return OldCRL
 }
 
-// Asked returns the list that is asked about each leaf: the first of c.CRL that an own
-// CA signed. When none is, so that every leaf is refused, it is the first of all; and
+// Asked returns the list that is asked about each leaf: that of c.CRL which
+// [Bundle.Believed] returns. When none is, so that every leaf is refused, it is the first of all; and
 // nil without a CRL.
 func (c Check) Asked() *CRL {
 	if c.CRL == nil || c.Bundle == nil {
@@ -86,32 +87,58 @@ func (l *CRL) staleness(at time.Time) string {
 	return fmt.Sprintf("the revocation list was to be replaced by %s; the time is %s", date(l.NextUpdate()), date(at))
 }
 
-// Believed returns the list of a file that counts: the first that one of the
-// authority's own CAs signed, whether or not it is still fresh.
+// Believed returns the list of a file that counts: of those that one of the
+// authority's own CAs signed the one with the highest number, and of the same number
+// the first, whether or not it is still fresh.
 // Errors: [*VerifyError].
 func (b *Bundle) Believed(first *CRL) (*CRL, error) { return b.believed(first) }
 
-// believed returns the first list of a file that an own CA signed. Whether that is
+// believed is Believed. The lists of all own CAs are numbered together. Whether a CA is
 // still valid doesn't matter: a list can only take trust away, and is fresh for a week
 // at most.
 func (b *Bundle) believed(first *CRL) (*CRL, error) {
+	var latest *CRL
 	var forged error
 	for l := first; l != nil; l = l.next {
-		for _, a := range b.byName[string(l.head.RawIssuer)] {
-			if !a.own || !l.namesIssuer(a.cert) {
-				continue
-			}
-			err := l.signedBy(a.cert)
-			if err == nil {
-				return l, nil
-			}
-			if forged == nil {
-				forged = refuse(BadCRL, "the revocation list of %s can't be used: %v", quoted(l.Issuer()), err)
-			}
+		switch ok, err := b.signed(l); {
+		case ok && (latest == nil || l.number().Cmp(latest.number()) > 0):
+			latest = l
+		case err != nil && forged == nil:
+			forged = refuse(BadCRL, "the revocation list of %s can't be used: %v", quoted(l.Issuer()), err)
 		}
 	}
-	if forged != nil {
+	switch {
+	case latest != nil:
+		return latest, nil
+	case forged != nil:
 		return nil, forged
 	}
 	return nil, refuse(BadCRL, "the revocation list was issued by %s, which is none of this authority's CAs", quoted(first.Issuer()))
+}
+
+// signed reports whether an own CA signed l. The error says why none did of those
+// that l names as its issuer, nil where it names none.
+func (b *Bundle) signed(l *CRL) (bool, error) {
+	var forged error
+	for _, a := range b.cas {
+		if !a.own || !l.namesIssuer(a.cert, a.name) {
+			continue
+		}
+		err := l.signedBy(a.cert)
+		if err == nil {
+			return true, nil
+		}
+		if forged == nil {
+			forged = err
+		}
+	}
+	return false, forged
+}
+
+// number is the CRL number, -1 for none.
+func (l *CRL) number() *big.Int {
+	if n := l.Number(); n != nil {
+		return n
+	}
+	return big.NewInt(-1)
 }
