@@ -65,8 +65,9 @@ and not be revoked there.
 With --ca-file others' certificates are judged, by RFC 5280 alone: the roots are in
 that file, certificates between in --intermediates or behind the one in question, and
 there is neither a floor nor a longest life. This needs no directory. --crl can be
-given once for each CA's list; without one nothing is known of revocation:
-"unchecked".`,
+given once for each CA's list. A certificate is refused that has a CA above it without
+a list when one of those given is of none of its CAs. Without --crl nothing is known
+of revocation: "unchecked".`,
 		Example: `  # may this client connect?
   x509ctl cert verify node1.pem --purpose client --name node1.example.com
 

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"x509ctl/pkg/manager"
@@ -121,6 +122,7 @@ func (j *ownJudge) judge(ctx context.Context, v *verifyView, data []byte) error 
 // A chainJudge is for others' certificates.
 type chainJudge struct {
 	check trust.ChainCheck
+	files []string // of revocation lists
 	lists map[*trust.CRL]verifyCRLView
 }
 
@@ -139,7 +141,7 @@ func (a *app) newChainJudge(_ context.Context, o certVerifyOptions) (judge, erro
 			return nil, fmt.Errorf("reading the intermediates: %w", err)
 		}
 	}
-	j := &chainJudge{lists: map[*trust.CRL]verifyCRLView{}}
+	j := &chainJudge{files: o.crls, lists: map[*trust.CRL]verifyCRLView{}}
 	j.check = trust.ChainCheck{At: a.momentOf(o), Purpose: purpose, Name: o.name + o.ip, Email: o.email, RequireFresh: o.requireFresh}
 	var crls []*trust.CRL
 	for _, file := range o.crls {
@@ -182,8 +184,26 @@ func (j *chainJudge) judge(_ context.Context, v *verifyView, data []byte) error 
 		for _, l := range chain.CRLs {
 			v.CRLs = append(v.CRLs, j.lists[l])
 		}
+		err = v.checkAsked(j.files)
 	}
 	return v.decide(leaf, err)
+}
+
+// checkAsked refuses when a file of lists had none to ask, though not everything is
+// known: who named it believes that it was asked. Where it is, the file is superfluous.
+func (v *verifyView) checkAsked(files []string) error {
+	if v.Revocation == string(trust.FreshCRL) {
+		return nil
+	}
+	for _, file := range files {
+		if !slices.ContainsFunc(v.CRLs, func(l verifyCRLView) bool { return l.File == file }) {
+			return &trust.VerifyError{
+				Reason: trust.BadCRL,
+				Text:   fmt.Sprintf("the revocation list %s is of none of the CAs in the chain", inputName(file)),
+			}
+		}
+	}
+	return nil
 }
 
 // decide notes whose certificate it is, and the verdict that err is.
