@@ -60,6 +60,9 @@ type DamagedError = authority.DamagedError
 // A LostError is a CA that is trusted and whose files are gone.
 type LostError = authority.LostError
 
+// A ForeignCA is a CA that was made elsewhere.
+type ForeignCA = authority.ForeignCA
+
 // A CopyError is a copy of the serial file that can't be read or written.
 type CopyError = authority.CopyError
 

@@ -147,6 +147,9 @@ func alive(row store.Authority) authority.Alive {
 // prepared is in the way, unless the active one is compromised: then nobody knows who
 // has the key beside it.
 func (r *renewal) replace(ctx context.Context, row store.Authority) error {
+	if err := r.checkForeign(row); err != nil {
+		return err
+	}
 	if row.Next != (authority.Fingerprint{}) {
 		if r.req.Step != RenewCompromised {
 			return ErrPrepared
@@ -155,15 +158,17 @@ func (r *renewal) replace(ctx context.Context, row store.Authority) error {
 			return err
 		}
 	}
-	ca, err := r.make(ctx, row)
+	ca, err := r.successor(ctx, row)
 	if err != nil {
 		return err
 	}
 	_, err = r.change(ctx, func(tx *store.Tx, row *store.Authority) error {
 		row.Next = ca.Fingerprint()
-		row.Counter.Last = max(row.Counter.Last, serial.Number(ca.Certificate().SerialNumber.Int64()))
-		if err := tx.InsertCertificates([]Certificate{r.caRecord(row.ID, ca.Certificate())}); err != nil {
-			return err
+		if r.req.Foreign == nil { // its number is one of ours
+			row.Counter.Last = max(row.Counter.Last, serial.Number(ca.Certificate().SerialNumber.Int64()))
+			if err := tx.InsertCertificates([]Certificate{r.caRecord(row.ID, ca.Certificate())}); err != nil {
+				return err
+			}
 		}
 		if r.req.Step != RenewPrepare {
 			return r.activate(tx, row)
@@ -177,25 +182,68 @@ func describeCA(ca *authority.Authority) string {
 	return ca.Certificate().SerialNumber.String() + " " + ca.Certificate().Subject.String()
 }
 
-// make makes a CA in next/. Its key is encrypted if the active CA's is, with the same
-// passphrase.
+// successor puts a CA into next/: one that was made elsewhere, or a new one. Its key is
+// encrypted if the active CA's is, with the same passphrase.
+func (r *renewal) successor(ctx context.Context, row store.Authority) (*authority.Authority, error) {
+	if r.req.Foreign == nil {
+		return r.make(ctx, row)
+	}
+	passphrase, err := r.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	return r.locked.Install(*r.req.Foreign, passphrase, r.now())
+}
+
+// checkForeign refuses a CA made elsewhere before anything is changed.
+func (r *renewal) checkForeign(row store.Authority) error {
+	f := r.req.Foreign
+	if f == nil {
+		return nil
+	}
+	if err := f.Check(r.now()); err != nil {
+		return err
+	}
+	for _, sum := range append(slices.Clone(row.Old), row.Active) {
+		chain, err := r.locked.Chain(sum)
+		if err != nil {
+			return err
+		}
+		switch {
+		case chain[0].Equal(f.Chain[0]):
+			return fault.Errorf(fault.Exists, "this is the certificate of a CA that is trusted already: %q", chain[0].Subject.String())
+		case f.Clashes(chain[0]):
+			return fault.Errorf(fault.Denied, "another key has the name %q, by which verifiers find a CA", chain[0].Subject.String())
+		}
+	}
+	return nil
+}
+
+// passphrase returns the active CA's, empty for a key that is not encrypted.
+func (r *renewal) passphrase() ([]byte, error) {
+	encrypted, err := r.locked.KeyEncrypted()
+	if errors.Is(err, ErrKeyMissing) || err == nil && !encrypted {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Whether it is the right one shows when it opens that key.
+	if _, err := r.locked.Load(r.config.Passphrase); err != nil {
+		return nil, err
+	}
+	return r.config.Passphrase()
+}
+
+// make makes a CA in next/.
 func (r *renewal) make(ctx context.Context, row store.Authority) (*authority.Authority, error) {
 	n := authority.NewCA{Cluster: row.Name, Serial: 1, KeyAlgorithm: r.req.KeyAlgorithm, Now: r.now(), Lifetime: r.req.Lifetime}
 	if err := n.Check(); err != nil {
 		return nil, err
 	}
-	encrypted, err := r.locked.KeyEncrypted()
-	if err != nil && !errors.Is(err, ErrKeyMissing) {
+	var err error
+	if n.Passphrase, err = r.passphrase(); err != nil {
 		return nil, err
-	}
-	if encrypted {
-		// Whether it is the right one shows when it opens the active CA's key.
-		if _, err := r.locked.Load(r.config.Passphrase); err != nil {
-			return nil, err
-		}
-		if n.Passphrase, err = r.config.Passphrase(); err != nil {
-			return nil, err
-		}
 	}
 	n.Serial, err = r.reserveForCA(ctx, r.db, r.locked, row.ID)
 	if err != nil {

@@ -219,6 +219,9 @@ type RenewRequest struct {
 	Step         RenewStep
 	KeyAlgorithm profile.KeyAlgorithm // of a new CA; the zero value is ECDSA P-256
 	Lifetime     time.Duration        // of a new CA; the zero value is profile.DefaultCALifetime
+	// Foreign is a CA that was made elsewhere, to be installed instead of a new one.
+	// Serial numbers that its key has used elsewhere are not known here.
+	Foreign *ForeignCA
 }
 
 // RenewResult is the authority before a step and after it.
