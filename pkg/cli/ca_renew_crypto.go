@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"x509ctl/pkg/durable"
 	"x509ctl/pkg/manager"
 	"x509ctl/pkg/profile"
+	"x509ctl/pkg/trust"
 )
 
 type caRenewCryptoOptions struct {
@@ -18,8 +21,11 @@ type caRenewCryptoOptions struct {
 
 	keyType  profile.KeyAlgorithm
 	lifetime time.Duration
-	yes      bool
-	output   output
+
+	certificate, key, passphraseFile string // of a CA that was made elsewhere
+
+	yes    bool
+	output output
 }
 
 func newCARenewCryptoCmd(a *app) *cobra.Command {
@@ -47,6 +53,11 @@ When the CA's key was stolen, --compromised makes a new CA and ends the trust in
 others at once, the prepared one too: whatever they signed is refused by everybody
 with the new bundle. A new certificate for each machine is needed then.
 
+A CA that was made elsewhere, such as a third party's intermediate, is installed with
+--ca-certificate and --ca-key, in one step or with --prepare. The file has its
+certificate and those above it up to the root, each followed by its issuer. Its name
+must not be that of another key.
+
 Each step can be repeated after a crash; the next command finishes or undoes what was
 cut. The new key is encrypted when the old one is, with the same passphrase.`,
 		Example: `  # nobody is refused: copy the bundle to all machines after each step
@@ -69,9 +80,44 @@ cut. The new key is encrypted when the old one is, with the same passphrase.`,
 	f.BoolVar(&o.compromised, "compromised", false, "make a CA, and end the trust in all others at once")
 	addKeyTypeFlag(cmd, &o.keyType, "type of the new CA's key")
 	durationVar(f, &o.lifetime, "lifetime", "how long the new CA is valid (default "+formatDuration(profile.DefaultCALifetime)+")")
+	f.StringVar(&o.certificate, "ca-certificate", "", "install the CA whose certificate, and those above it up to the root, are in `FILE`")
+	f.StringVar(&o.key, "ca-key", "", "`FILE` with the key of --ca-certificate")
+	f.StringVar(&o.passphraseFile, "key-passphrase-file", "", "`FILE` whose first line is the passphrase of --ca-key")
 	addYesFlag(cmd, &o.yes)
 	addOutputFlag(cmd, &o.output)
 	return cmd
+}
+
+// foreign reads the CA that was made elsewhere, nil for none.
+func (o caRenewCryptoOptions) foreign(a *app) (*manager.ForeignCA, error) {
+	if o.certificate == "" {
+		return nil, nil
+	}
+	data, err := a.readInput(o.certificate, maxChainFile)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := trust.ParseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", inputName(o.certificate), err)
+	}
+	if err := checkKeyFile(o.key); err != nil {
+		return nil, err
+	}
+	key, err := a.readKey(o.key, o.passphraseFile)
+	return &manager.ForeignCA{Chain: chain, Key: key}, err
+}
+
+// maxChainFile bounds the file with a chain, in bytes.
+const maxChainFile = 1 << 20
+
+// checkKeyFile refuses the key of a CA that others can read.
+func checkKeyFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 {
+		return nil // what is not there is told when it is read
+	}
+	return &durable.SecrecyError{Path: path, Mode: info.Mode(), Mend: 0o400}
 }
 
 // step is what the flags ask for, and the question before it.
@@ -96,6 +142,14 @@ func (o caRenewCryptoOptions) step() (manager.RenewStep, string, error) {
 		return "", "", usagef("--prepare, --activate, --retire, --cancel and --compromised exclude each other")
 	}
 	makes := step == manager.RenewAtOnce || step == manager.RenewPrepare || step == manager.RenewCompromised
+	switch {
+	case (o.certificate == "") != (o.key == ""):
+		return "", "", usagef("--ca-certificate and --ca-key go together")
+	case o.passphraseFile != "" && o.key == "":
+		return "", "", usagef("--key-passphrase-file is for --ca-key, which is missing")
+	case o.certificate != "" && (!makes || o.keyType != "" || o.lifetime != 0):
+		return "", "", usagef("with --ca-certificate no CA is made: it goes alone, with --prepare or with --compromised")
+	}
 	if !makes && (o.keyType != "" || o.lifetime != 0) {
 		return "", "", usagef("--key-type and --lifetime are for a new CA, and none is made now")
 	}
@@ -118,11 +172,18 @@ func runCARenewCrypto(ctx context.Context, a *app, o caRenewCryptoOptions) error
 	if err := a.confirm(o.yes, question); err != nil {
 		return err
 	}
+	foreign, err := o.foreign(a)
+	if err != nil {
+		return err
+	}
 	result, err := svc.RenewCA(ctx, manager.RenewRequest{
-		Authority: manager.Cluster, Step: step, KeyAlgorithm: cmp.Or(o.keyType, s.keyType), Lifetime: o.lifetime,
+		Authority: manager.Cluster, Step: step, KeyAlgorithm: cmp.Or(o.keyType, s.keyType), Lifetime: o.lifetime, Foreign: foreign,
 	})
 	if err != nil && !isSpreadError(err) {
 		return fmt.Errorf("renewing the CA: %w", err)
+	}
+	if foreign != nil {
+		a.note("certificates that this key has signed elsewhere have serial numbers of their own: they may be below min-serial, or among those to come")
 	}
 	switch step {
 	case manager.RenewPrepare:
