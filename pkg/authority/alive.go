@@ -141,6 +141,16 @@ func (d *Directory) Chain(want Fingerprint) (chain []*x509.Certificate, err erro
 	return chain, err
 }
 
+// CheckBundle refuses CAs that can't be in one bundle: one that is the authority's own
+// and stands above another one, for instance. Errors: [fault.Denied]; [*LostError].
+func (l *Locked) CheckBundle(alive Alive) error {
+	_, err := l.bundle(alive)
+	if fault.KindOf(err) == fault.Invalid {
+		return fault.Errorf(fault.Denied, "verifiers can't trust these CAs at the same time: %w", err)
+	}
+	return err
+}
+
 // bundle returns what verifiers are to trust.
 func (l *Locked) bundle(alive Alive) ([]byte, error) {
 	var own, path []*x509.Certificate

@@ -164,6 +164,33 @@ func TestForeignCARefused(t *testing.T) {
 	w.wantKind("the same again", err, fault.Exists)
 }
 
+// A root that was a CA here can't stand above its successor: it would be taken for one
+// of ours, or for none. That is found before anything is changed.
+func TestForeignRootAndItsIntermediate(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	root := w.below(nil, "root", profile.ECDSAP256, nil, nil)
+	if _, err := w.install(m, RenewAtOnce, root.with()); err != nil {
+		t.Fatal(err)
+	}
+	leaf := w.leaf(m)
+	below := w.below(root, "intermediate", profile.ECDSAP256, nil, pathLen(0))
+	for _, step := range []RenewStep{RenewAtOnce, RenewPrepare} {
+		_, err := w.install(m, step, below.with(root))
+		w.wantKind(string(step), err, fault.Denied)
+		w.setMin(m, 1)
+		w.wantVerdict("after "+string(step), w.files(m), leaf, true)
+		w.wantVerdict("after "+string(step), w.files(m), w.leaf(m), true)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "ca", "next")); err == nil {
+		t.Error("something is left in next/")
+	}
+	if _, err := w.install(m, RenewCompromised, below.with(root)); err != nil { // then it is above only
+		t.Fatal(err)
+	}
+	w.wantVerdict("under the root", w.files(m), w.leaf(m), true)
+}
+
 func mustParse(t *testing.T, der []byte) *x509.Certificate {
 	t.Helper()
 	c, err := x509.ParseCertificate(der)

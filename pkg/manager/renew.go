@@ -129,6 +129,10 @@ func (r *renewal) change(ctx context.Context, fn func(*store.Tx, *store.Authorit
 		if err := fn(tx, &row); err != nil || was.Equal(alive(row)) {
 			return err
 		}
+		// Before it is so: a bundle that can't be written would be in everybody's way.
+		if err := r.locked.CheckBundle(alive(row)); err != nil {
+			return err
+		}
 		r.locked.Announce(row.Counter.Mark())
 		return tx.PutAuthority(row)
 	})
