@@ -4,7 +4,7 @@
 //
 //	cert.pem    0644  the active CA certificate
 //	key.pem     0400  its private key, PKCS#8, encrypted when a passphrase is set
-//	chain.pem   0644  the issuers of cert.pem up to the root, for an intermediate
+//	chain.pem   0644  the issuers of cert.pem up to the root: a project's, and of an intermediate
 //	serial      0644  the highest serial number ever reserved, decimal
 //	min-serial  0644  the smallest one still accepted, decimal
 //	bundle.pem  0644  what verifiers trust
@@ -65,23 +65,36 @@ const sizeLimit = 1 << 20
 // A Directory is an authority's directory, open.
 type Directory struct{ dir *durable.Dir }
 
-// OpenDirectory opens the directory called name in the state directory.
-// Error: fault.NotFound.
-func OpenDirectory(state *durable.Dir, name string) (*Directory, error) {
-	d, err := state.Sub(name)
-	if err != nil {
-		return nil, err
-	}
-	return &Directory{d}, nil
+// OpenDirectory opens the directory that lies in the state directory by the names of
+// path, each in the one before. Error: fault.NotFound.
+func OpenDirectory(state *durable.Dir, path ...string) (*Directory, error) {
+	return openPath(state, path, (*durable.Dir).Sub)
 }
 
 // MakeDirectory is OpenDirectory for one that may not exist yet. A new one gets the
 // mode 0711: its public files can be read by who knows their names.
-func MakeDirectory(state *durable.Dir, name string) (*Directory, error) {
-	if err := state.Mkdir(name, 0o711); err != nil {
-		return nil, err
+func MakeDirectory(state *durable.Dir, path ...string) (*Directory, error) {
+	return openPath(state, path, func(d *durable.Dir, name string) (*durable.Dir, error) {
+		if err := d.Mkdir(name, 0o711); err != nil {
+			return nil, err
+		}
+		return d.Sub(name)
+	})
+}
+
+func openPath(state *durable.Dir, path []string, open func(*durable.Dir, string) (*durable.Dir, error)) (*Directory, error) {
+	dir := state
+	for _, name := range path {
+		sub, err := open(dir, name)
+		if dir != state {
+			err = errors.Join(err, dir.Close())
+		}
+		if err != nil {
+			return nil, err
+		}
+		dir = sub
 	}
-	return OpenDirectory(state, name)
+	return &Directory{dir}, nil
 }
 
 // Close closes the directory.

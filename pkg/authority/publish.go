@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -15,14 +16,40 @@ import (
 	"x509ctl/pkg/serial"
 )
 
-// NewCA is what a self-signed CA is made from.
+// A Role is what a CA is for.
+type Role int
+
+// The roles.
+const (
+	ClusterCA   Role = iota // signs for nodes
+	ProjectRoot             // signs the CAs of projects
+	ProjectCA               // signs for members of a project
+)
+
+// NewCA is what a CA is made from.
 type NewCA struct {
-	Cluster      string
+	Role         Role
+	Name         string // of the cluster; a project's id for its CA
 	Serial       serial.Number
 	KeyAlgorithm profile.KeyAlgorithm
 	Now          time.Time
 	Lifetime     time.Duration
-	Passphrase   []byte // encrypts the key; empty for none
+	Passphrase   []byte     // encrypts the key; empty for none
+	Root         *Authority // that signs a project's CA; the others sign themselves
+}
+
+// profile checks what n asks for, with the public half of the CA's key.
+func (n NewCA) profile(key *profile.SubjectKey) (*profile.CA, error) {
+	switch n.Role {
+	case ProjectRoot:
+		return profile.NewProjectRoot(n.Name, key, n.Now, n.Lifetime)
+	case ProjectCA:
+		if n.Root == nil {
+			return nil, fault.New(fault.Internal, "a project's CA needs a root")
+		}
+		return profile.NewProjectCA(n.Name, n.Root.issuer, key, n.Now, n.Lifetime)
+	}
+	return profile.NewCA(n.Name, key, n.Now, n.Lifetime)
 }
 
 // Check refuses what [Locked.Prepare] would refuse, before a number is spent. The
@@ -36,12 +63,12 @@ func (n NewCA) Check() error {
 	if err != nil {
 		return err
 	}
-	_, err = profile.NewCA(n.Cluster, subject, n.Now, n.Lifetime)
+	_, err = n.profile(subject)
 	return err
 }
 
-// Prepare makes a new self-signed CA in next/, in the place of one that was
-// prepared before and never became active.
+// Prepare makes a new CA in next/, in the place of one that was prepared before and
+// never became active.
 func (l *Locked) Prepare(n NewCA) (*Authority, error) {
 	key, err := profile.GenerateKey(n.KeyAlgorithm)
 	if err != nil {
@@ -51,13 +78,34 @@ func (l *Locked) Prepare(n NewCA) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	ca, err := profile.NewCA(n.Cluster, subject, n.Now, n.Lifetime)
+	ca, err := n.profile(subject)
 	if err != nil {
 		return nil, err
 	}
+	chain, err := n.sign(ca, key)
+	if err != nil {
+		return nil, err
+	}
+	data, err := encodeKey(key, n.Passphrase)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(data)
+	if err := l.writeNext(data, chain...); err != nil {
+		return nil, err
+	}
+	return newAuthority(chain, key, len(n.Passphrase) > 0)
+}
+
+// sign returns the certificate of ca, checked, and those above it.
+func (n NewCA) sign(ca *profile.CA, key crypto.Signer) ([]*x509.Certificate, error) {
 	tbs, err := ca.TBS(n.Serial)
 	if err != nil {
 		return nil, err
+	}
+	var above []*x509.Certificate
+	if n.Role == ProjectCA {
+		key, above = n.Root.key, n.Root.chain
 	}
 	der, err := profile.Sign(tbs, key)
 	if err != nil {
@@ -67,18 +115,12 @@ func (l *Locked) Prepare(n NewCA) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the new CA certificate: %w", err)
 	}
-	if err := cert.CheckSignatureFrom(cert); err != nil {
+	chain := append([]*x509.Certificate{cert}, above...)
+	issuer := chain[min(1, len(chain)-1)]
+	if err := cert.CheckSignatureFrom(issuer); err != nil {
 		return nil, fmt.Errorf("checking the new CA certificate: %w", err)
 	}
-	data, err := encodeKey(key, n.Passphrase)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(data)
-	if err := l.writeNext(data, cert); err != nil {
-		return nil, err
-	}
-	return newAuthority([]*x509.Certificate{cert}, key, len(n.Passphrase) > 0)
+	return chain, nil
 }
 
 // writeNext puts a CA into next/: its key, its certificate and those above.

@@ -186,7 +186,7 @@ func (m *Manager) checkInit(req InitRequest) error {
 	if len(req.Name) > maxCommonName {
 		return fault.Errorf(fault.Malformed, "the cluster's name has %d characters; a common name has at most %d", len(req.Name), maxCommonName)
 	}
-	return authority.NewCA{Cluster: req.Name, Serial: 1, KeyAlgorithm: req.KeyAlgorithm, Now: m.now(), Lifetime: req.Lifetime}.Check()
+	return authority.NewCA{Name: req.Name, Serial: 1, KeyAlgorithm: req.KeyAlgorithm, Now: m.now(), Lifetime: req.Lifetime}.Check()
 }
 
 // makeStateDir opens the state directory, made when it isn't there.
@@ -261,7 +261,7 @@ func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Lock
 		return err
 	}
 	ca, err := l.Prepare(authority.NewCA{
-		Cluster: req.Name, Serial: number, KeyAlgorithm: req.KeyAlgorithm,
+		Name: req.Name, Serial: number, KeyAlgorithm: req.KeyAlgorithm,
 		Now: m.now(), Lifetime: req.Lifetime, Passphrase: req.Passphrase,
 	})
 	if err != nil {

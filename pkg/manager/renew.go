@@ -241,7 +241,7 @@ func (r *renewal) passphrase() ([]byte, error) {
 
 // make makes a CA in next/.
 func (r *renewal) make(ctx context.Context, row store.Authority) (*authority.Authority, error) {
-	n := authority.NewCA{Cluster: row.Name, Serial: 1, KeyAlgorithm: r.req.KeyAlgorithm, Now: r.now(), Lifetime: r.req.Lifetime}
+	n := authority.NewCA{Name: row.Name, Serial: 1, KeyAlgorithm: r.req.KeyAlgorithm, Now: r.now(), Lifetime: r.req.Lifetime}
 	if err := n.Check(); err != nil {
 		return nil, err
 	}

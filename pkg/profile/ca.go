@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"crypto/x509"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -9,11 +10,13 @@ import (
 	"x509ctl/pkg/serial"
 )
 
-// CASubject returns the common name of the CA certificate n of a cluster,
+// CASubject returns the common name of the CA certificate n of a cluster, or a project,
 // "<cluster> CA <n>", with the cluster's name cut so that it has at most 64 characters.
 // No two certificates share it: verifiers that find an issuer by its name find one.
-func CASubject(cluster string, n serial.Number) string {
-	suffix := " CA " + n.String()
+func CASubject(cluster string, n serial.Number) string { return caCommonName(cluster, n.String()) }
+
+func caCommonName(cluster, number string) string {
+	suffix := " CA " + number
 	for room := maxCommonNameLength - len(suffix); utf8.RuneCountInString(cluster) > room; {
 		_, size := utf8.DecodeLastRuneInString(cluster)
 		cluster = cluster[:len(cluster)-size]
@@ -21,13 +24,18 @@ func CASubject(cluster string, n serial.Number) string {
 	return strings.TrimRight(cluster, ".-") + suffix
 }
 
-// A CA is a self-signed CA certificate of a cluster before it has a number. Only
-// [NewCA] makes one, and it can't be changed.
+// A CA is a CA certificate before it has a number: the cluster's own, the project
+// root, or a project's. Only [NewCA], [NewProjectRoot] and [NewProjectCA] make one, and it
+// can't be changed.
 type CA struct {
-	cluster   string
-	key       *SubjectKey
-	algorithm signatureAlgorithm
-	validity  Validity
+	name         string  // what the common name begins with
+	organization string  // of the subject; empty for none
+	issuer       *Issuer // nil for a self-signed one
+	pathLength   uint64
+	rules        []rule
+	key          *SubjectKey
+	algorithm    signatureAlgorithm // of the issuer, or its own
+	validity     Validity
 }
 
 // NewCA puts the CA certificate of a cluster together: the cluster's DNS name, the
@@ -40,24 +48,35 @@ func NewCA(cluster string, key *SubjectKey, now time.Time, lifetime time.Duratio
 	if flaw := nameFlaw(cluster); flaw != "" {
 		return nil, &NameError{Kind: "cluster name", Name: cluster, Reason: flaw}
 	}
+	c := &CA{name: cluster, rules: caRules}
+	return c, c.complete(key, now, lifetime)
+}
+
+// complete adds what all CAs have: the key, its own or its issuer's way to sign, and the
+// validity.
+func (c *CA) complete(key *SubjectKey, now time.Time, lifetime time.Duration) (err error) {
 	if lifetime < MinCALifetime || lifetime > MaxCALifetime {
-		return nil, &LifetimeError{Requested: lifetime, Min: MinCALifetime, Max: MaxCALifetime}
+		return &LifetimeError{Requested: lifetime, Min: MinCALifetime, Max: MaxCALifetime}
 	}
 	if key == nil || key.key == nil {
-		return nil, fault.New(fault.Internal, "a CA needs a key")
+		return fault.New(fault.Internal, "a CA needs a key")
 	}
-	algorithm, err := algorithmOf(key.key)
-	if err != nil {
-		return nil, err
+	c.key = key
+	if c.issuer != nil {
+		c.algorithm = c.issuer.algorithm
+		c.validity, err = c.issuer.within(now, lifetime)
+		return err
 	}
-	return &CA{cluster: cluster, key: key, algorithm: algorithm, validity: period(now, lifetime, time.Time{})}, nil
+	c.algorithm, err = algorithmOf(key.key)
+	c.validity = period(now, lifetime, time.Time{})
+	return err
 }
 
 // Validity returns when the certificate is valid.
 func (c *CA) Validity() Validity { return c.validity }
 
-// TBS returns the bytes to be signed, by the CA's own key, for c as certificate n,
-// after [CA.CheckTBS] and a signature with a throw-away key.
+// TBS returns the bytes to be signed, by the CA's own key or its issuer's, for c as
+// certificate n, after [CA.CheckTBS] and a signature with a throw-away key.
 //
 // Errors, all [fault.Internal]: a number out of bounds; a bug in this package.
 func (c *CA) TBS(n serial.Number) (*TBS, error) {
@@ -69,27 +88,52 @@ func (c *CA) TBS(n serial.Number) (*TBS, error) {
 		return nil, err
 	}
 	t := &TBS{raw: raw, serial: n, signer: c.key, algorithm: c.algorithm}
-	if _, err := t.rehearse(nil); err != nil {
+	above := (*x509.Certificate)(nil)
+	if c.issuer != nil {
+		t.signer, above = c.issuer.key, c.issuer.chain[0]
+	}
+	if _, err := t.rehearse(above); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// build returns the TBSCertificate with number n. Its authority key identifier is its
-// own: GnuTLS and OpenSSL find the right one of two CAs by it.
+// issued returns the names of subject and issuer of certificate n, and the identifier of
+// the issuing key. A CA's own certificate has its own: GnuTLS and OpenSSL find the right
+// one of two CAs by it.
+func (c *CA) issued(n serial.Number) (subject, issuer, keyID []byte) {
+	subject = caName(c.organization, CASubject(c.name, n))
+	if c.issuer == nil {
+		return subject, subject, c.key.id[:]
+	}
+	return subject, c.issuer.chain[0].RawSubject, c.issuer.chain[0].SubjectKeyId
+}
+
+// build returns the TBSCertificate with number n.
 func (c *CA) build(n serial.Number) []byte {
-	name := commonName(CASubject(c.cluster, n))
-	pathLength0 := tlv(tagSequence, tlv(tagBoolean, []byte{0xff}), derInteger(0))
+	subject, issuer, keyID := c.issued(n)
+	constraints := tlv(tagSequence, tlv(tagBoolean, []byte{0xff}), derInteger(c.pathLength))
 	certAndCRLSign := []byte{1, 0x06} // unused bits, then bits
 	return tlv(tagSequence,
-		version3, derInteger(uint64(n)), c.algorithm.id, name,
+		version3, derInteger(uint64(n)), c.algorithm.id, issuer,
 		tlv(tagSequence, derTime(c.validity.notBefore), derTime(c.validity.notAfter)),
-		name, c.key.spki,
+		subject, c.key.spki,
 		extensions(
-			extension(oidBasicConstraints, critical, pathLength0),
+			extension(oidBasicConstraints, critical, constraints),
 			extension(oidKeyUsage, critical, tlv(tagBitString, certAndCRLSign)),
 			extension(oidSubjectKeyID, 0, tlv(tagOctetString, c.key.id[:])),
-			extension(oidAuthorityKeyID, 0, tlv(tagSequence, tlv(0x80, c.key.id[:]))),
+			extension(oidAuthorityKeyID, 0, tlv(tagSequence, tlv(0x80, keyID))),
 		),
 	)
+}
+
+// caName returns a Name of a common name, after an organization where there is one.
+func caName(organization, common string) []byte {
+	if organization == "" {
+		return commonName(common)
+	}
+	part := func(kind oid, value string) []byte {
+		return tlv(tagSet, tlv(tagSequence, tlv(tagOID, []byte(kind)), tlv(tagUTF8String, []byte(value))))
+	}
+	return tlv(tagSequence, part(oidOrganization, organization), part(oidCommonName, common))
 }

@@ -36,7 +36,7 @@ func (l *Leaf) CheckTBS(tbs []byte, n serial.Number) error {
 	if err := checkRules(c, fields, leafRules); err != nil {
 		return err
 	}
-	if err := fields.check(n, l.issuer.chain[0].RawSubject, l.names.commonName, l.key); err != nil {
+	if err := fields.check(n, l.issuer.chain[0].RawSubject, "", l.names.commonName, l.key); err != nil {
 		return err
 	}
 	if err := l.checkValidity(c, fields); err != nil {
@@ -60,6 +60,7 @@ const (
 	leafConstraints = "\x30\x00" // CA:FALSE is the default, so left out
 	leafPurposes    = "\x30\x14\x06\x08" + string(oidServerAuth) + "\x06\x08" + string(oidClientAuth)
 	caConstraints   = "\x30\x06\x01\x01\xff\x02\x01\x00" // CA:TRUE, path length 0
+	rootConstraints = "\x30\x06\x01\x01\xff\x02\x01\x01" // CA:TRUE, path length 1
 	caKeyUsage      = "\x03\x02\x01\x06"                 // keyCertSign, cRLSign
 )
 
@@ -153,28 +154,39 @@ func (c *CA) CheckTBS(tbs []byte, n serial.Number) error {
 	if err != nil {
 		return err
 	}
-	if err := checkRules(cert, fields, caRules); err != nil {
+	if err := checkRules(cert, fields, c.rules); err != nil {
 		return err
 	}
-	name := CASubject(c.cluster, n)
-	if err := fields.check(n, fields.subject, name, c.key); err != nil {
+	issuer, keyID := []byte(fields.subject), c.key.id[:]
+	if c.issuer != nil {
+		issuer, keyID = c.issuer.chain[0].RawSubject, c.issuer.chain[0].SubjectKeyId
+	}
+	name := CASubject(c.name, n)
+	if err := fields.check(n, issuer, c.organization, name, c.key); err != nil {
 		return err
 	}
 	v := c.validity
 	if !cert.NotBefore.Equal(v.notBefore) || !cert.NotAfter.Equal(v.notAfter) {
 		return wrong("validity")
 	}
+	if c.issuer != nil && (v.notBefore.Before(c.issuer.notBefore) || !v.notAfter.Before(c.issuer.notAfter)) {
+		return wrong("a validity beyond the issuer's")
+	}
 	if err := fields.checkTimes(v); err != nil {
 		return err
 	}
-	if cert.Subject.CommonName != name || len(cert.Subject.Names) != 1 {
+	if cert.Subject.CommonName != name {
 		return wrong("subject")
 	}
+	constraints := caConstraints
+	if c.pathLength > 0 {
+		constraints = rootConstraints
+	}
 	return fields.checkExtensions([]wantedExtension{
-		{oidBasicConstraints, true, caConstraints},
+		{oidBasicConstraints, true, constraints},
 		{oidKeyUsage, true, caKeyUsage},
 		{oidSubjectKeyID, false, "\x04\x14" + string(c.key.id[:])},
-		{oidAuthorityKeyID, false, authorityKeyID(c.key.id[:])},
+		{oidAuthorityKeyID, false, authorityKeyID(keyID)},
 	}, nil)
 }
 

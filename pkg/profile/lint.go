@@ -25,8 +25,8 @@ type Finding struct {
 }
 
 // Lint judges a certificate in DER by itself: by the rules of the standards and by those
-// of the private, short-lived certificates made here, CAs' for one that says CA:TRUE,
-// nodes' for any other. It does not ask who signed it and when. A certificate made
+// of the private, short-lived certificates made here: CAs' for one that says CA:TRUE,
+// projects' if it has an organization, and nodes' for any other. It does not ask who signed it and when. A certificate made
 // elsewhere, for another purpose, may break rules and be none the worse.
 //
 // Error: [fault.Malformed] for what crypto/x509 can't read.
@@ -40,8 +40,13 @@ func Lint(certificate []byte) ([]Finding, error) {
 		return []Finding{structure}, nil
 	}
 	rules := leafRules
-	if c.IsCA {
+	switch {
+	case c.IsCA && len(c.Subject.Organization) == 0:
 		rules = caRules
+	case c.IsCA && bytes.Equal(c.RawIssuer, c.RawSubject):
+		rules = projectRootRules
+	case c.IsCA:
+		rules = projectCARules
 	}
 	broken := lint(c, fields, rules)
 	findings := make([]Finding, len(broken))
@@ -110,8 +115,8 @@ var allRules = []rule{
 		}},
 	{Finding{"validity_order", "RFC 5280 4.1.2.5", "the validity ends after it begins"},
 		func(c *linted) bool { return !c.NotAfter.Before(c.NotBefore) }},
-	{Finding{"subject", "RFC 5280 4.1.2.6, A.1", "the subject is one common name of 1 to 64 characters, a UTF8String"},
-		func(c *linted) bool { return isOneCommonName(c.RawSubject, c.Subject.CommonName) }},
+	{Finding{"subject", "RFC 5280 4.1.2.6, A.1", "the subject is one common name of 1 to 64 characters, a UTF8String, in a project's CA after its organization"},
+		func(c *linted) bool { return isSubject(c.RawSubject, c.organization(), c.Subject.CommonName) }},
 	{Finding{"key_kind", "NIST SP 800-57 part 1, 5.6.1", "the key is on P-256, P-384, P-521 or Ed25519, or RSA of 2048 to 8192 bits with an odd exponent of at least 65537"},
 		func(c *linted) bool { return isAcceptedKind(c.PublicKey) }},
 	{Finding{"key_form", "RFC 3279 2.3.1, RFC 5480 2.1.1, RFC 8410 3", "the key is written in the one way of its standard"},
@@ -170,28 +175,67 @@ var leafRules = []rule{
 }
 
 // caRules are those for the CA of a cluster.
-var caRules = []rule{
+var caRules = slices.Concat(anyCARules, selfSignedRules, []rule{
+	{Finding{"ca_basic_constraints", "RFC 5280 4.2.1.9", "basic constraints are CA:TRUE with path length 0"},
+		func(c *linted) bool { return c.fields.hasValue(oidBasicConstraints, caConstraints) }},
+})
+
+// projectRootRules are those for the root of all projects.
+var projectRootRules = slices.Concat(anyCARules, selfSignedRules, []rule{
+	{Finding{"root_basic_constraints", "RFC 5280 4.2.1.9", "the project root's basic constraints are CA:TRUE with path length 1"},
+		func(c *linted) bool { return c.fields.hasValue(oidBasicConstraints, rootConstraints) }},
+	{Finding{"root_organization", "x509ctl", "the organization is Projects"},
+		func(c *linted) bool { return c.organization() == projectsOrganization }},
+})
+
+// projectCARules are those for the CA of a project.
+var projectCARules = slices.Concat(anyCARules, []rule{
+	{Finding{"project_basic_constraints", "RFC 5280 4.2.1.9", "a project's basic constraints are CA:TRUE with path length 0"},
+		func(c *linted) bool { return c.fields.hasValue(oidBasicConstraints, caConstraints) }},
+	{Finding{"project_organization", "x509ctl", "the organization is the id of a project"},
+		func(c *linted) bool { return projectFlaw(c.organization()) == "" }},
+	{Finding{"project_name", "x509ctl", "the common name begins with the organization"},
+		func(c *linted) bool {
+			return c.Subject.CommonName == caCommonName(c.organization(), c.SerialNumber.String())
+		}},
+	{Finding{"project_issuer", "x509ctl", "the issuer is the root of projects, and not a cluster's CA"},
+		func(c *linted) bool { return slices.Equal(c.Issuer.Organization, []string{projectsOrganization}) }},
+})
+
+// selfSignedRules are those for roots.
+var selfSignedRules = []rule{
+	{Finding{"ca_issuer", "RFC 5280 4.1.2.4", "the CA is its own issuer, to the octet"},
+		func(c *linted) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }},
+	{Finding{"ca_key_id", "RFC 5280 4.2.1.1", "the authority key identifier is the CA's own"},
+		func(c *linted) bool {
+			return len(c.AuthorityKeyId) == 0 || bytes.Equal(c.AuthorityKeyId, c.SubjectKeyId)
+		}},
+}
+
+// anyCARules are those for every CA.
+var anyCARules = []rule{
 	{Finding{"ca_lifetime", "x509ctl", "a CA is valid for an hour at least and 25 years at most"},
 		func(c *linted) bool {
 			lifetime := c.NotAfter.Sub(c.NotBefore)
 			return lifetime >= MinCALifetime && lifetime <= MaxCALifetime
 		}},
-	{Finding{"ca_issuer", "RFC 5280 4.1.2.4", "the CA is its own issuer, to the octet"},
-		func(c *linted) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }},
-	{Finding{"ca_name", "x509ctl", "the CA's name ends in its serial number, so that no other has it: CLUSTER CA NUMBER"},
+	{Finding{"ca_name", "x509ctl", "the CA's name ends in its serial number, so that no other has it: NAME CA NUMBER"},
 		func(c *linted) bool { return strings.HasSuffix(c.Subject.CommonName, " CA "+c.SerialNumber.String()) }},
 	{Finding{"ca_extensions", "x509ctl", "there is no extension but basic constraints, key usage and the key identifiers"},
 		func(c *linted) bool {
 			return c.fields.hasOnly(oidBasicConstraints, oidKeyUsage, oidSubjectKeyID, oidAuthorityKeyID)
 		}},
-	{Finding{"ca_basic_constraints", "RFC 5280 4.2.1.9", "basic constraints are CA:TRUE with path length 0"},
-		func(c *linted) bool { return c.fields.hasValue(oidBasicConstraints, caConstraints) }},
 	{Finding{"ca_key_usage", "RFC 5280 4.2.1.3", "the key usage is keyCertSign and cRLSign, with no bit more"},
 		func(c *linted) bool { return c.fields.hasValue(oidKeyUsage, caKeyUsage) }},
-	{Finding{"ca_key_id", "RFC 5280 4.2.1.1", "the authority key identifier is the CA's own"},
-		func(c *linted) bool {
-			return len(c.AuthorityKeyId) == 0 || bytes.Equal(c.AuthorityKeyId, c.SubjectKeyId)
-		}},
+}
+
+// organization returns the organization of a CA's subject, "" for none or several. A
+// node has none.
+func (c *linted) organization() string {
+	if !c.IsCA || len(c.Subject.Organization) != 1 {
+		return ""
+	}
+	return c.Subject.Organization[0]
 }
 
 func (c *linted) hasKnownAlgorithm() bool {

@@ -245,6 +245,8 @@ func TestLint(t *testing.T) {
 	}{
 		{"a node's", lintedLeaf, append(mutants(), leafMutants()...)},
 		{"a CA's", lintedCA, append(mutants(), caMutants()...)},
+		{"the project root's", lintedProjectRoot, projectRootMutants()},
+		{"a project's", lintedProjectCA, projectCAMutants()},
 	} {
 		if findings, err := Lint(tc.make(t).build()); err != nil || len(findings) > 0 {
 			t.Fatalf("%s breaks %v, %v", tc.what, findings, err)
@@ -259,7 +261,7 @@ func TestLint(t *testing.T) {
 			broken[m.rule] = true
 		}
 	}
-	for _, r := range slices.Concat(allRules, leafRules, caRules) {
+	for _, r := range slices.Concat(allRules, leafRules, caRules, projectRootRules, projectCARules) {
 		if !broken[r.Rule] {
 			t.Errorf("no certificate breaks %s", r.Rule)
 		}

@@ -73,7 +73,10 @@ func (r *Request) addName(n requestedName) error {
 	return nil
 }
 
-const oidCommonName oid = "\x55\x04\x03"
+const (
+	oidCommonName   oid = "\x55\x04\x03"
+	oidOrganization oid = "\x55\x04\x0a"
+)
 
 // subjectAttributeName returns the short name of an attribute type (RFC 5280,
 // appendix A.1; RFC 2985; RFC 4519), or its dotted form.

@@ -76,7 +76,7 @@ func readTBSExtension(s *der) (e tbsExtension, ok bool) {
 }
 
 // check compares the number, the names of issuer and subject, and the key.
-func (f *tbsFields) check(n serial.Number, issuer []byte, subject string, key *SubjectKey) error {
+func (f *tbsFields) check(n serial.Number, issuer []byte, organization, subject string, key *SubjectKey) error {
 	number := int64(0)
 	for _, b := range f.serial {
 		if number >= 1<<55 {
@@ -90,7 +90,7 @@ func (f *tbsFields) check(n serial.Number, issuer []byte, subject string, key *S
 	if !bytes.Equal(f.issuer, issuer) {
 		return wrong("issuer")
 	}
-	if !isOneCommonName(f.subject, subject) {
+	if !isSubject(f.subject, organization, subject) {
 		return wrong("subject")
 	}
 	if !bytes.Equal(f.spki, key.spki) {
@@ -99,16 +99,21 @@ func (f *tbsFields) check(n serial.Number, issuer []byte, subject string, key *S
 	return nil
 }
 
-// isOneCommonName reports whether the Name has one attribute, which is the common
-// name given, as a UTF8String.
-func isOneCommonName(name []byte, want string) bool {
+// isSubject reports whether the Name is the organization given, unless that is empty, and
+// then the common name given, each by itself and a UTF8String.
+func isSubject(name []byte, organization, common string) bool {
 	s, ok := readWhole(name, asn1.SEQUENCE)
-	if !ok {
+	if !ok || organization != "" && !isNextPart(&s, oidOrganization, organization) {
 		return false
 	}
-	rdn, ok := readRDN(&s)
-	return ok && s.Empty() && len(rdn) == 1 && want != "" && len(want) <= maxCommonNameLength &&
-		rdn[0].kind == oidCommonName && rdn[0].tag == asn1.UTF8String && string(rdn[0].value) == want
+	return isNextPart(&s, oidCommonName, common) && s.Empty()
+}
+
+// isNextPart reports whether a Name goes on with one attribute, of 1 to 64 octets.
+func isNextPart(s *der, kind oid, want string) bool {
+	rdn, ok := readRDN(s)
+	return ok && len(rdn) == 1 && want != "" && len(want) <= maxCommonNameLength &&
+		rdn[0].kind == kind && rdn[0].tag == asn1.UTF8String && string(rdn[0].value) == want
 }
 
 // extension returns the extension of a kind, or nil.

@@ -90,7 +90,7 @@ func TestCheckExtensions(t *testing.T) {
 	}
 }
 
-func TestIsOneCommonName(t *testing.T) {
+func TestIsSubject(t *testing.T) {
 	org := attr("\x55\x04\x0a", tagUTF8String, "x")
 	cn := attr(oidCommonName, tagUTF8String, "x")
 	for what, bad := range map[string][]byte{
@@ -102,12 +102,16 @@ func TestIsOneCommonName(t *testing.T) {
 		"another name":      commonName("y"),
 		"octets after":      append(commonName("x"), 0),
 	} {
-		if isOneCommonName(bad, "x") {
+		if isSubject(bad, "", "x") {
 			t.Errorf("%s: accepted", what)
 		}
 	}
-	if !isOneCommonName(commonName("x"), "x") || isOneCommonName(commonName(""), "") {
+	if !isSubject(commonName("x"), "", "x") || isSubject(commonName(""), "", "") {
 		t.Error("x is refused, or nothing accepted")
+	}
+	both := tlv(tagSequence, rdn(org), rdn(cn))
+	if !isSubject(both, "x", "x") || isSubject(both, "", "x") || isSubject(both, "y", "x") || isSubject(commonName("x"), "x", "x") {
+		t.Error("an organization is refused, or not compared")
 	}
 }
 
