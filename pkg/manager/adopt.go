@@ -28,7 +28,7 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 		if err != nil {
 			return err
 		}
-		s, err := m.salvage(tx, l)
+		s, err := m.salvage(tx, l, row.ID)
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 			return err
 		}
 		counter.Last = counter.Reserved
-		if err := m.writeCounter(l, s, &counter); err != nil {
+		if err := m.writeCounter(l, row.ID, s, &counter); err != nil {
 			return err
 		}
 		row.Counter = counter
@@ -75,7 +75,7 @@ func (m *Manager) checkAdoption(l *authority.Locked, req InitRequest) error {
 	if err != nil {
 		return err
 	}
-	if seen.Copies, err = m.copies().Salvage(); err != nil {
+	if seen.Copies, err = m.copies(req.Authority).Salvage(); err != nil {
 		return err
 	}
 	var row serial.Row

@@ -66,8 +66,8 @@ func archived(name string) (fs.FileMode, bool) {
 	case databaseFile:
 		return 0o600, true
 	}
-	file, inCA := strings.CutPrefix(name, clusterDir+"/")
-	if !inCA || !slices.Contains(authority.Files(), file) && !authority.IsOtherFile(file) {
+	_, file, ok := archivedFile(name)
+	if !ok || !slices.Contains(authority.Files(), file) && !authority.IsOtherFile(file) {
 		return 0, false
 	}
 	if path.Base(file) == authority.KeyName {
@@ -76,9 +76,29 @@ func archived(name string) (fs.FileMode, bool) {
 	return 0o644, true
 }
 
-// maxEntries bounds the files of a backup beside the database: those of a CA and of a
-// hundred predecessors are not half of it.
-const maxEntries = 1000
+// archivedFile splits the name of a file in an archive: whose it is, and its path from
+// that authority's directory.
+func archivedFile(name string) (id AuthorityID, file string, ok bool) {
+	words := strings.Split(name, "/")
+	switch {
+	case words[0] == clusterDir && len(words) > 1:
+		return Cluster, strings.Join(words[1:], "/"), true
+	case words[0] == rootDir && len(words) > 1:
+		return ProjectRoot, strings.Join(words[1:], "/"), true
+	case words[0] != projectsDir || len(words) < 3:
+		return "", "", false
+	}
+	id = AuthorityID(projectPrefix + words[1])
+	_, err := dirPath(id)
+	return id, strings.Join(words[2:], "/"), err == nil
+}
+
+// What bounds the files of a backup beside the database: those of ten thousand projects
+// are not half of it.
+const (
+	maxEntries     = 200_000
+	maxEntriesSize = 512 << 20 // bytes, of all together
+)
 
 // readArchive reads a backup and puts its database at path. An archive is as
 // hostile as any file: each name may come once, is one of ours, and names a
@@ -86,7 +106,7 @@ const maxEntries = 1000
 func readArchive(r io.Reader, path string) ([]entry, error) {
 	seen := map[string]bool{}
 	var out []entry
-	complete := false
+	complete, size := false, 0
 	t := tar.NewReader(r)
 	for {
 		h, err := t.Next()
@@ -118,8 +138,8 @@ func readArchive(r io.Reader, path string) ([]entry, error) {
 		if err != nil {
 			return nil, fault.Errorf(fault.Malformed, "reading %s of the backup: %w", h.Name, err)
 		}
-		if len(out) == maxEntries {
-			return nil, fault.Errorf(fault.Malformed, "the backup has more than %d files", maxEntries)
+		if size += len(data); len(out) == maxEntries || size > maxEntriesSize {
+			return nil, fault.Errorf(fault.Malformed, "the backup has more than %d files, or %d MiB of them", maxEntries, maxEntriesSize>>20)
 		}
 		out = append(out, entry{h.Name, fs.FileMode(h.Mode) & mode, data})
 	}

@@ -79,7 +79,8 @@ func TestSparseArchive(t *testing.T) {
 
 // TestArchivedNames has the names that lead out of a CA's directory.
 func TestArchivedNames(t *testing.T) {
-	for _, name := range []string{"ca/old/1/key.pem", "ca/old/0123456789abcdef/chain.pem", "ca/next/cert.pem", "ca/serial", settingsFile, databaseFile} {
+	for _, name := range []string{"ca/old/1/key.pem", "ca/old/0123456789abcdef/chain.pem", "ca/next/cert.pem", "ca/serial", settingsFile, databaseFile,
+		"project-root/key.pem", "projects/a/cert.pem", "projects/old/old/1/key.pem", "projects/next/next/key.pem"} {
 		if _, ok := archived(name); !ok {
 			t.Errorf("%s is not archived", name)
 		}
@@ -87,6 +88,8 @@ func TestArchivedNames(t *testing.T) {
 	for _, name := range []string{
 		"ca/old/../key.pem", "ca/old/key.pem", "ca/old//key.pem", "ca/old/1/../key.pem", "ca/next/serial", "ca/next/1/key.pem", "ca/old/1/x.pem",
 		"ca//key.pem", "/ca/key.pem", "old/1/key.pem", "ca", "", "ca/old/X/key.pem", "ca/crl.pem",
+		"projects/key.pem", "projects/../ca/key.pem", "projects/../key.pem", "projects/a/../key.pem", "projects/A/key.pem", "projects//key.pem",
+		"projects/_a/key.pem", "projects/a", "project-root", "project-root/../key.pem", "projects/a/x509ctl.db",
 	} {
 		if _, ok := archived(name); ok {
 			t.Errorf("%q is archived", name)

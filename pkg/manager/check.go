@@ -65,28 +65,29 @@ func (r Report) Count(s Severity) (n int) {
 // answered.
 func checks() []check {
 	return []check{
-		{"files", (*examination).files},         // owners, modes, symbolic links
-		{"disk", (*examination).disk},           // room, and whether it is a local one
-		{"settings", (*examination).settings},   // x509ctl.yaml can be understood
-		{"database", (*examination).database},   // it is there, and of this schema
-		{"integrity", (*examination).integrity}, // its pages and indexes are sound
-		{"lock", (*examination).lock},           // nobody holds it for ever
-		{"leftovers", (*examination).leftovers}, // of killed processes
-		{"published", (*examination).published}, // cert.pem is the active CA
-		{"key", (*examination).key},             // key.pem is its key
-		{"validity", (*examination).validity},   // of the CA and the chain above it
-		{"serial", (*examination).serial},       // row, file, copies and mark agree
-		{"min-serial", (*examination).floor},    // row and file agree
-		{"inventory", (*examination).inventory}, // holds nothing that the row doesn't know
-		{"bundle", (*examination).bundle},       // has the active CA and own CAs only
-		{"crl", (*examination).crl},             // is the CA's, and fresh
-		{"clock", (*examination).clock},         // is not behind what is on record
+		{"files", (*examination).files, true},          // owners, modes, symbolic links
+		{"disk", (*examination).disk, false},           // room, and whether it is a local one
+		{"settings", (*examination).settings, false},   // x509ctl.yaml can be understood
+		{"database", (*examination).database, false},   // it is there, and of this schema
+		{"integrity", (*examination).integrity, false}, // its pages and indexes are sound
+		{"lock", (*examination).lock, true},            // nobody holds it for ever
+		{"leftovers", (*examination).leftovers, true},  // of killed processes
+		{"published", (*examination).published, true},  // cert.pem is the active CA
+		{"key", (*examination).key, true},              // key.pem is its key
+		{"validity", (*examination).validity, true},    // of the CA and the chain above it
+		{"serial", (*examination).serial, true},        // row, file, copies and mark agree
+		{"min-serial", (*examination).floor, true},     // row and file agree
+		{"inventory", (*examination).inventory, true},  // holds nothing that the row doesn't know
+		{"bundle", (*examination).bundle, true},        // has the active CA and own CAs only
+		{"crl", (*examination).crl, true},              // is the CA's, and fresh
+		{"clock", (*examination).clock, true},          // is not behind what is on record
 	}
 }
 
 type check struct {
-	id  string
-	ask func(*examination)
+	id   string
+	ask  func(*examination)
+	each bool // asked of each authority
 }
 
 // An examination is a Check under way. What could not be opened is nil.
@@ -115,13 +116,13 @@ type examination struct {
 // Check implements Service. It opens the directory by itself, for it may be one that
 // every other method refuses.
 func (m *Manager) Check(ctx context.Context, req CheckRequest) (_ Report, err error) {
-	name, err := dirName(req.Authority)
+	names, err := dirPath(req.Authority)
 	if err != nil {
 		return Report{}, err
 	}
 	e := &examination{m: m, ctx: ctx, req: req, now: m.now(), blamed: map[string]struct{}{}}
 	defer func() { err = errors.Join(err, e.close()) }()
-	if err := e.open(name); err != nil {
+	if err := e.open(names); err != nil {
 		return Report{}, err
 	}
 	all := checks()
@@ -135,11 +136,53 @@ func (m *Manager) Check(ctx context.Context, req CheckRequest) (_ Report, err er
 		e.id = c.id
 		c.ask(e)
 	}
-	return e.report, errors.Join(ctx.Err(), e.audit())
+	err = e.audit()
+	if req.Authority == Cluster {
+		err = errors.Join(err, e.projects())
+	}
+	return e.report, errors.Join(ctx.Err(), err)
+}
+
+// projects asks the same of the project root and of every project's authority.
+func (e *examination) projects() error {
+	if e.row == nil {
+		return nil
+	}
+	var ids []AuthorityID
+	err := e.db.Read(e.ctx, func(tx *store.Tx) (err error) {
+		ids, err = tx.AuthorityIDs()
+		return err
+	})
+	for _, id := range ids {
+		if err == nil && id != Cluster {
+			err = errors.Join(e.ctx.Err(), e.project(id))
+		}
+	}
+	return err
+}
+
+func (e *examination) project(id AuthorityID) (err error) {
+	names, err := dirPath(id)
+	if err != nil {
+		return err
+	}
+	p := *e
+	p.req.Authority, p.ca, p.locked, p.row, p.report, p.mending = id, nil, nil, nil, Report{}, false
+	if ca, err := authority.OpenDirectory(e.state, names...); err == nil {
+		p.ca = ca
+	}
+	defer func() { err = errors.Join(err, p.closeAuthority()) }()
+	for _, c := range checks() {
+		if p.id = c.id; c.each && e.ctx.Err() == nil {
+			c.ask(&p)
+		}
+	}
+	e.report.Findings = append(e.report.Findings, p.report.Findings...)
+	return p.audit()
 }
 
 // open opens what there is, if it is a state directory at all.
-func (e *examination) open(name string) error {
+func (e *examination) open(names []string) error {
 	dir := e.m.config.Dir
 	none := fmt.Errorf("opening %s: %w", dir, ErrNotInitialised)
 	state, err := durable.OpenSuspect(dir)
@@ -151,11 +194,13 @@ func (e *examination) open(name string) error {
 	}
 	e.state = state
 	_, noDatabase := state.Stat(databaseFile)
-	_, noCA := state.Stat(name)
-	if fault.KindOf(noDatabase) == fault.NotFound && fault.KindOf(noCA) == fault.NotFound {
+	ca, err := authority.OpenDirectory(state, names...)
+	if fault.KindOf(err) == fault.NotFound && e.req.Authority != Cluster {
+		return fmt.Errorf("opening %s: %w", e.path(names...), ErrNoProject)
+	}
+	if fault.KindOf(noDatabase) == fault.NotFound && fault.KindOf(err) == fault.NotFound {
 		return none
 	}
-	ca, err := authority.OpenDirectory(state, name)
 	if err != nil { // files says what is wrong with it
 		return nil
 	}
@@ -167,16 +212,21 @@ func (e *examination) open(name string) error {
 	return nil
 }
 
-func (e *examination) close() error {
+func (e *examination) closeAuthority() error {
 	var errs []error
 	if e.locked != nil {
 		errs = append(errs, e.locked.Unlock())
 	}
-	if e.db != nil {
-		errs = append(errs, e.db.Close())
-	}
 	if e.ca != nil {
 		errs = append(errs, e.ca.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (e *examination) close() error {
+	errs := []error{e.closeAuthority()}
+	if e.db != nil {
+		errs = append(errs, e.db.Close())
 	}
 	if e.state != nil {
 		errs = append(errs, e.state.Close())

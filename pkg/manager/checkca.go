@@ -79,6 +79,16 @@ func (e *examination) integrity() {
 // ErrInitCut means that "ca init" was killed before it was done.
 var ErrInitCut = fault.New(fault.Unavailable, "the CA was begun to be made, and is not there yet")
 
+// ErrProjectCut means that "project create" was killed before it was done.
+var ErrProjectCut = fault.New(fault.Unavailable, "the project's CA was begun to be made, and is not there yet")
+
+func (e *examination) cut() error {
+	if e.req.Authority == Cluster {
+		return ErrInitCut
+	}
+	return ErrProjectCut
+}
+
 // ErrPublicationCut means that a CA was made active and not all of its files are in
 // their places yet.
 var ErrPublicationCut = fault.New(fault.Unavailable, "the CA's files are not all in their places: a process was killed at that")
@@ -91,7 +101,7 @@ func (e *examination) published() {
 	path := e.inCA(authority.CertName)
 	if e.row.Active == (authority.Fingerprint{}) {
 		e.row = nil
-		e.say(SeverityError, e.ca.Path(), ErrInitCut)
+		e.say(SeverityError, e.ca.Path(), e.cut())
 		return
 	}
 	is, err := e.ca.Published(e.row.Active)
@@ -115,14 +125,14 @@ func (e *examination) readRow() bool {
 	err := e.db.Read(e.ctx, func(tx *store.Tx) error {
 		row, err := tx.Authority(e.req.Authority)
 		if err != nil {
-			return notInitialised(err)
+			return notInitialised(e.req.Authority, err)
 		}
 		e.newest, err = tx.Newest(e.req.Authority)
 		e.row = &row
 		return err
 	})
-	if errors.Is(err, ErrNotInitialised) {
-		err = ErrInitCut
+	if errors.Is(err, noAuthority(e.req.Authority)) {
+		err = e.cut()
 	}
 	if err != nil {
 		e.row = nil

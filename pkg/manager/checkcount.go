@@ -39,7 +39,7 @@ func (e *examination) serial() {
 		}
 		return
 	}
-	s.Copies, err = e.m.copies().Highest()
+	s.Copies, err = e.m.copies(e.req.Authority).Highest()
 	var copied *CopyError
 	if errors.As(err, &copied) {
 		e.say(SeverityError, copied.Path, err)

@@ -48,6 +48,22 @@ var ErrDirectoryMissing = fault.New(fault.Unavailable, "the CA's directory is mi
 
 // files asks who owns what is there, and who else can read or write it.
 func (e *examination) files() {
+	if e.db == nil { // otherwise the directory was looked at already
+		e.topFiles()
+	}
+	if e.ca == nil {
+		path := e.path(clusterDir)
+		if names, err := dirPath(e.req.Authority); err == nil {
+			path = e.path(names...)
+		}
+		e.unread(path, fmt.Errorf("opening %s: %w", path, ErrDirectoryMissing))
+		return
+	}
+	e.below(e.ca.Dir(), authority.Layout(), 2)
+}
+
+// topFiles asks it of the state directory itself.
+func (e *examination) topFiles() {
 	self, err := e.state.Self()
 	if err != nil {
 		e.say(SeverityError, e.path(), err)
@@ -60,17 +76,14 @@ func (e *examination) files() {
 	}
 	top := []authority.LayoutEntry{
 		{Name: clusterDir, Dir: true, Secrecy: durable.Guarded},
+		{Name: rootDir, Dir: true, Secrecy: durable.Guarded},
+		{Name: projectsDir, Dir: true, Secrecy: durable.Guarded},
 		{Name: settingsFile, Secrecy: durable.Guarded},
 	}
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		top = append(top, authority.LayoutEntry{Name: databaseFile + suffix, Secrecy: durable.Private})
 	}
 	e.layout(e.state, top)
-	if e.ca == nil {
-		e.unread(e.path(clusterDir), fmt.Errorf("opening %s: %w", e.path(clusterDir), ErrDirectoryMissing))
-		return
-	}
-	e.below(e.ca.Dir(), authority.Layout(), 2)
 }
 
 // layout asks of each entry that is there.
@@ -236,13 +249,18 @@ func (e *examination) lock() {
 var ErrLeftover = fault.New(fault.Exists, "a killed process left it")
 
 func (e *examination) leftovers() {
-	if e.locked != nil {
+	if e.locked != nil && e.req.Authority == Cluster {
 		e.temporary(e.state)
+	}
+	if e.locked != nil {
 		e.temporary(e.ca.Dir())
 		if next, err := e.ca.Dir().Sub("next"); err == nil {
 			e.temporary(next)
 			next.Close()
 		}
+	}
+	if e.req.Authority != Cluster {
+		return
 	}
 	dead, err := deadSnapshots(e.state)
 	if err != nil {

@@ -26,21 +26,27 @@ func (m *Manager) seen(tx *store.Tx, d records) (serial.Seen, error) {
 }
 
 // counted is seen with the mark and the copies, which nobody changes meanwhile.
-func (m *Manager) counted(tx *store.Tx, l *authority.Locked) (serial.Seen, error) {
+func (m *Manager) counted(tx *store.Tx, l *authority.Locked, id AuthorityID) (serial.Seen, error) {
 	s, err := m.seen(tx, l)
 	if err != nil {
 		return s, err
 	}
-	s.Copies, err = m.copies().Highest()
+	s.Copies, err = m.copies(id).Highest()
 	return s, err
 }
 
-func (m *Manager) copies() authority.Copies { return m.config.SerialCopies }
+// copies are those of the cluster's count: other authorities have none.
+func (m *Manager) copies(id AuthorityID) authority.Copies {
+	if id != Cluster {
+		return nil
+	}
+	return m.config.SerialCopies
+}
 
 // reserve takes n numbers: the files first, then the row, which counts once the
 // caller's transaction is committed.
 func (m *Manager) reserve(tx *store.Tx, l *authority.Locked, row *store.Authority, n int) (serial.Block, error) {
-	s, err := m.counted(tx, l)
+	s, err := m.counted(tx, l, row.ID)
 	if err != nil {
 		return serial.Block{}, err
 	}
@@ -54,7 +60,7 @@ func (m *Manager) reserve(tx *store.Tx, l *authority.Locked, row *store.Authorit
 			return serial.Block{}, err
 		}
 	}
-	if err := m.writeCounter(l, s, &counter); err != nil {
+	if err := m.writeCounter(l, row.ID, s, &counter); err != nil {
 		return serial.Block{}, err
 	}
 	row.Counter = counter
@@ -63,7 +69,7 @@ func (m *Manager) reserve(tx *store.Tx, l *authority.Locked, row *store.Authorit
 
 // writeCounter writes what counter says to the files where it differs from what
 // was seen, and puts the new serial file's identity into counter.
-func (m *Manager) writeCounter(l *authority.Locked, s serial.Seen, counter *serial.Row) error {
+func (m *Manager) writeCounter(l *authority.Locked, id AuthorityID, s serial.Seen, counter *serial.Row) error {
 	if max(counter.Floor, 1) != s.Floor {
 		if err := l.WriteFloor(counter.Floor); err != nil {
 			return err
@@ -76,7 +82,7 @@ func (m *Manager) writeCounter(l *authority.Locked, s serial.Seen, counter *seri
 		}
 		counter.File = file
 	}
-	return m.copies().Write(counter.Reserved)
+	return m.copies(id).Write(counter.Reserved)
 }
 
 // Serial implements Service.
@@ -114,7 +120,7 @@ func (m *Manager) SetMinSerial(ctx context.Context, req SetMinRequest) (SetMinRe
 	}
 	var out SetMinResult
 	err := m.change(ctx, req.Authority, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
-		s, err := m.counted(tx, l)
+		s, err := m.counted(tx, l, row.ID)
 		if err != nil {
 			return err
 		}
@@ -198,6 +204,9 @@ func (m *Manager) dryRunMinSerial(ctx context.Context, req SetMinRequest) (SetMi
 // RecoverSerial implements Service.
 func (m *Manager) RecoverSerial(ctx context.Context, req RecoverRequest) (Serial, error) {
 	out, err := m.recoverSerial(ctx, req)
+	if err == nil && req.Authority == Cluster {
+		err = m.recoverOthers(ctx, req)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -207,7 +216,7 @@ func (m *Manager) RecoverSerial(ctx context.Context, req RecoverRequest) (Serial
 func (m *Manager) recoverSerial(ctx context.Context, req RecoverRequest) (Serial, error) {
 	var out Serial
 	err := m.change(ctx, req.Authority, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
-		s, err := m.salvage(tx, l)
+		s, err := m.salvage(tx, l, row.ID)
 		if err != nil {
 			return err
 		}
@@ -215,7 +224,7 @@ func (m *Manager) recoverSerial(ctx context.Context, req RecoverRequest) (Serial
 		if err != nil {
 			return err
 		}
-		if err := m.writeCounter(l, s, &counter); err != nil {
+		if err := m.writeCounter(l, row.ID, s, &counter); err != nil {
 			return err
 		}
 		out = describe(counter, serial.Seen{})
@@ -229,12 +238,12 @@ func (m *Manager) recoverSerial(ctx context.Context, req RecoverRequest) (Serial
 
 // salvage is seen, but a file without a number in it counts as missing: the operator
 // vouches for the count, and it jumps otherwise.
-func (m *Manager) salvage(tx *store.Tx, l *authority.Locked) (serial.Seen, error) {
+func (m *Manager) salvage(tx *store.Tx, l *authority.Locked, id AuthorityID) (serial.Seen, error) {
 	s, err := l.Salvage(m.config.MachineID)
 	if err != nil {
 		return s, err
 	}
-	if s.Copies, err = m.copies().Salvage(); err != nil {
+	if s.Copies, err = m.copies(id).Salvage(); err != nil {
 		return s, err
 	}
 	s.Timeline, err = tx.Timeline()

@@ -137,10 +137,10 @@ func (c *crlMaker) publish(ctx context.Context) (out madeCRL, err error) {
 func (c *crlMaker) row(ctx context.Context) (row store.Authority, err error) {
 	err = c.db.Read(ctx, func(tx *store.Tx) (err error) {
 		row, err = tx.Authority(c.id)
-		return notInitialised(err)
+		return notInitialised(c.id, err)
 	})
 	if err == nil && row.Active == (authority.Fingerprint{}) {
-		err = ErrNotInitialised
+		err = noAuthority(c.id)
 	}
 	if err == nil {
 		err = c.locked.Publish(alive(row), row.Counter.Floor)

@@ -36,6 +36,9 @@ var (
 //  5. the files in their places;
 //  6. the first revocation list.
 func (m *Manager) InitAuthority(ctx context.Context, req InitRequest) (Authority, error) {
+	if err := clusterOnly(req.Authority); err != nil {
+		return Authority{}, err
+	}
 	if req.KeyAlgorithm == "" {
 		req.KeyAlgorithm = profile.ECDSAP256
 	}
@@ -123,6 +126,9 @@ func cut(c authority.Contents) bool { return !c.Cert || !c.Bundle || !c.CRL }
 
 // unused reports whether the active CA's own number is the last that was issued.
 func (m *Manager) unused(ctx context.Context, db *store.Store, row store.Authority) bool {
+	if roleOf(row.ID) == authority.ProjectCA { // whose own number is of the root's count
+		return row.Counter.Last == 0
+	}
 	err := db.Read(ctx, func(tx *store.Tx) error {
 		c, err := tx.CACertificate(row.ID, row.Active)
 		if err == nil && c.Serial != row.Counter.Last {
@@ -137,7 +143,7 @@ func (m *Manager) unused(ctx context.Context, db *store.Store, row store.Authori
 // request is known to be good: a refused one leaves nothing.
 func (m *Manager) prepareDirectory(ctx context.Context, req InitRequest) (*authority.Locked, authority.Contents, error) {
 	var contents authority.Contents
-	name, err := dirName(req.Authority)
+	path, err := dirPath(req.Authority)
 	if err != nil {
 		return nil, contents, err
 	}
@@ -148,11 +154,15 @@ func (m *Manager) prepareDirectory(ctx context.Context, req InitRequest) (*autho
 	if err != nil {
 		return nil, contents, err
 	}
-	d, err := authority.MakeDirectory(state, name)
+	d, err := authority.MakeDirectory(state, path...)
 	if err != nil {
 		return nil, contents, err
 	}
 	m.mu.Lock()
+	if have := m.directories[req.Authority]; have != nil {
+		_ = d.Close() // nothing was written by it
+		d = have
+	}
 	m.directories[req.Authority] = d
 	m.mu.Unlock()
 	ctx, cancel := m.waiting(ctx)
@@ -161,7 +171,10 @@ func (m *Manager) prepareDirectory(ctx context.Context, req InitRequest) (*autho
 	if err != nil {
 		return nil, contents, err
 	}
-	if err = state.Sweep(); err == nil { // of a database that was not finished
+	if req.Authority == Cluster {
+		err = state.Sweep() // of a database that was not finished
+	}
+	if err == nil {
 		contents, err = d.Contents()
 	}
 	if err != nil {
@@ -173,6 +186,9 @@ func (m *Manager) prepareDirectory(ctx context.Context, req InitRequest) (*autho
 // checkInit refuses what can be refused before anything is touched. With IfMissing
 // a request may leave out what an existing authority already has.
 func (m *Manager) checkInit(req InitRequest) error {
+	if req.Authority != Cluster { // CreateProject did
+		return nil
+	}
 	if req.IfMissing && req.Name == "" {
 		if state, err := m.stateDir(); err == nil {
 			if _, err := state.Stat(databaseFile); err == nil {
@@ -256,12 +272,15 @@ func (m *Manager) initRow(ctx context.Context, db *store.Store, req InitRequest)
 // makeCA makes a self-signed CA and activates it. Where a failover left a counter
 // and a floor, it goes on above both.
 func (m *Manager) makeCA(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest) error {
+	if roleOf(req.Authority) == authority.ProjectCA {
+		return m.makeProjectCA(ctx, db, l, req)
+	}
 	number, err := m.reserveForCA(ctx, db, l, req.Authority)
 	if err != nil {
 		return err
 	}
 	ca, err := l.Prepare(authority.NewCA{
-		Name: req.Name, Serial: number, KeyAlgorithm: req.KeyAlgorithm,
+		Role: roleOf(req.Authority), Name: req.Name, Serial: number, KeyAlgorithm: req.KeyAlgorithm,
 		Now: m.now(), Lifetime: req.Lifetime, Passphrase: req.Passphrase,
 	})
 	if err != nil {

@@ -24,6 +24,8 @@ const (
 	databaseFile = "x509ctl.db"
 	settingsFile = "x509ctl.yaml"
 	clusterDir   = "ca"
+	rootDir      = "project-root"
+	projectsDir  = "projects"
 )
 
 // DatabaseFile is the name of the SQLite database in the state directory.
@@ -187,17 +189,9 @@ func (m *Manager) stateDir() (*durable.Dir, error) {
 	return d, nil
 }
 
-// dirName returns the name of an authority's directory in the state directory.
-func dirName(id AuthorityID) (string, error) {
-	if id == Cluster {
-		return clusterDir, nil
-	}
-	return "", fault.Errorf(fault.NotFound, "there is no authority %q", string(id))
-}
-
-// directory opens an authority's directory. Error: ErrNotInitialised.
+// directory opens an authority's directory. Errors: ErrNotInitialised; ErrNoProject.
 func (m *Manager) directory(id AuthorityID) (*authority.Directory, error) {
-	name, err := dirName(id)
+	path, err := dirPath(id)
 	if err != nil {
 		return nil, err
 	}
@@ -210,9 +204,9 @@ func (m *Manager) directory(id AuthorityID) (*authority.Directory, error) {
 	if d := m.directories[id]; d != nil {
 		return d, nil
 	}
-	d, err := authority.OpenDirectory(state, name)
+	d, err := authority.OpenDirectory(state, path...)
 	if fault.KindOf(err) == fault.NotFound {
-		return nil, fmt.Errorf("opening %s: %w", filepath.Join(m.config.Dir, name), ErrNotInitialised)
+		return nil, fmt.Errorf("opening %s: %w", filepath.Join(m.config.Dir, filepath.Join(path...)), noAuthority(id))
 	}
 	if err != nil {
 		return nil, err
@@ -317,7 +311,7 @@ func (m *Manager) change(ctx context.Context, id AuthorityID, fn func(*store.Tx,
 	err = write(ctx, db, locked, func(tx *store.Tx) error {
 		row, err := tx.Authority(id)
 		if err != nil {
-			return notInitialised(err)
+			return notInitialised(id, err)
 		}
 		return fn(tx, locked, row)
 	})
@@ -348,15 +342,15 @@ func (m *Manager) read(ctx context.Context, id AuthorityID, fn func(*store.Tx, s
 	return db.Read(ctx, func(tx *store.Tx) error {
 		row, err := tx.Authority(id)
 		if err != nil {
-			return notInitialised(err)
+			return notInitialised(id, err)
 		}
 		return fn(tx, row)
 	})
 }
 
-func notInitialised(err error) error {
+func notInitialised(id AuthorityID, err error) error {
 	if fault.KindOf(err) == fault.NotFound {
-		return ErrNotInitialised
+		return noAuthority(id)
 	}
 	return err
 }

@@ -100,6 +100,9 @@ const MaxNodeNames = 32
 
 // AddNode implements Service.
 func (m *Manager) AddNode(ctx context.Context, req AddNodeRequest) (Node, error) {
+	if err := clusterOnly(req.Authority); err != nil {
+		return Node{}, err
+	}
 	n, err := newNode(req)
 	if err != nil {
 		return Node{}, err

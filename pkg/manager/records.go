@@ -37,7 +37,7 @@ func (m *Manager) describe(ctx context.Context, id AuthorityID) (Authority, erro
 	out := Authority{ID: id}
 	err = m.read(ctx, id, func(tx *store.Tx, row store.Authority) error {
 		if row.Active == (authority.Fingerprint{}) {
-			return ErrNotInitialised
+			return noAuthority(id)
 		}
 		published, err := d.Published(row.Active)
 		if err != nil {
@@ -121,7 +121,7 @@ func (m *Manager) Chain(_ context.Context, id AuthorityID) ([][]byte, error) {
 	}
 	chain, err := d.Public()
 	if fault.KindOf(err) == fault.NotFound {
-		return nil, ErrNotInitialised
+		return nil, noAuthority(id)
 	}
 	var out [][]byte
 	for _, c := range chain {

@@ -191,9 +191,9 @@ func (r *reissuer) raise(ctx context.Context) error {
 func (r *reissuer) remember(tx *store.Tx, l *authority.Locked) error {
 	row, err := tx.Authority(r.id)
 	if err != nil {
-		return notInitialised(err)
+		return notInitialised(r.id, err)
 	}
-	s, err := r.counted(tx, l)
+	s, err := r.counted(tx, l, r.id)
 	if err == nil {
 		err = r.decide(tx, row, s)
 	}
@@ -206,9 +206,9 @@ func (r *reissuer) remember(tx *store.Tx, l *authority.Locked) error {
 func (r *reissuer) enforce(tx *store.Tx, l *authority.Locked) error {
 	row, err := tx.Authority(r.id)
 	if err != nil {
-		return notInitialised(err)
+		return notInitialised(r.id, err)
 	}
-	s, err := r.counted(tx, l)
+	s, err := r.counted(tx, l, r.id)
 	if err != nil || max(row.Counter.Floor, 1) == r.state.to && s.Floor == r.state.to {
 		return err
 	}

@@ -40,6 +40,9 @@ func (e *InUseError) FaultKind() fault.Kind { return fault.Denied }
 // held from the first look to the last file, so nobody signs between them; who signed
 // before finds another CA active when he records, and nothing leaves.
 func (m *Manager) RenewCA(ctx context.Context, req RenewRequest) (RenewResult, error) {
+	if err := clusterOnly(req.Authority); err != nil {
+		return RenewResult{}, err
+	}
 	if req.KeyAlgorithm == "" {
 		req.KeyAlgorithm = profile.ECDSAP256
 	}
@@ -120,7 +123,7 @@ func (r *renewal) change(ctx context.Context, fn func(*store.Tx, *store.Authorit
 	err = write(ctx, r.db, r.locked, func(tx *store.Tx) (err error) {
 		row, err = tx.Authority(r.req.Authority)
 		if err != nil {
-			return notInitialised(err)
+			return notInitialised(r.req.Authority, err)
 		}
 		if row.Active == (authority.Fingerprint{}) {
 			return ErrNotInitialised

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (m *Manager) restore(ctx context.Context, r io.Reader, req RecoverRequest) 
 	if err != nil {
 		return out, err
 	}
-	row, err := checkBackup(ctx, path, entries)
+	rows, err := checkBackup(ctx, path, entries)
 	if err != nil {
 		return out, err
 	}
@@ -69,59 +70,89 @@ func (m *Manager) restore(ctx context.Context, r io.Reader, req RecoverRequest) 
 	if err != nil {
 		return out, err
 	}
-	if err := m.tryRecovery(row.Counter, plan, req); err != nil {
-		return out, err
+	reqs := recoveries(rows, req)
+	for _, r := range reqs {
+		if err := m.tryRecovery(rows[r.Authority].Counter, plan, r); err != nil {
+			return out, err
+		}
 	}
 	if err := plan.write(state); err != nil {
 		return out, err
 	}
 	out.KeptSettings = plan.keptSettings
-	if out.Serial, err = m.restoreDatabase(ctx, path, req); err != nil {
+	if out.Serial, err = m.restoreDatabase(ctx, path, reqs); err != nil {
 		return out, err
 	}
-	return out, m.spread(ctx, req.Authority, "restore")
+	var untold []error
+	for _, r := range reqs {
+		untold = append(untold, m.spread(ctx, r.Authority, "restore"))
+	}
+	return out, errors.Join(untold...)
 }
 
-// checkBackup returns the cluster's row of a backup whose database, CA certificate and
-// key belong together.
-func checkBackup(ctx context.Context, path string, entries []entry) (store.Authority, error) {
-	row, err := archivedRow(ctx, path, store.Options{Migrate: true})
-	if fault.KindOf(err) == fault.NotFound {
-		return row, fault.New(fault.Malformed, "the database of the backup has no CA")
-	}
-	if err != nil {
-		return row, fmt.Errorf("opening the database of the backup: %w", err)
-	}
-	file := func(name string) []byte {
-		i := slices.IndexFunc(entries, func(e entry) bool { return e.name == clusterDir+"/"+name })
-		if i < 0 {
-			return nil
+// recoveries returns what is to be done with each count, the cluster's first. What the
+// operator knows of the highest number is the cluster's: the others jump.
+func recoveries(rows map[AuthorityID]store.Authority, req RecoverRequest) []RecoverRequest {
+	all := []RecoverRequest{req}
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if id != req.Authority {
+			all = append(all, RecoverRequest{Authority: id, KeepFloor: req.KeepFloor})
 		}
-		return entries[i].data
 	}
-	active, err := authority.Match(file(authority.CertName), file(authority.ChainName), file(authority.KeyName))
+	return all
+}
+
+// checkBackup returns the authorities' rows of a backup whose database, CA certificates
+// and keys belong together.
+func checkBackup(ctx context.Context, path string, entries []entry) (map[AuthorityID]store.Authority, error) {
+	rows, err := archivedRows(ctx, path, store.Options{Migrate: true})
 	if err != nil {
-		// Not with its own kind and hints, which are about files in their place.
-		return row, fault.Errorf(fault.Malformed, "reading the CA of the backup: %v", err)
+		return nil, fmt.Errorf("opening the database of the backup: %w", err)
 	}
-	if active != row.Active {
-		return row, fault.New(fault.Malformed, "the CA certificate of the backup is not the one of its database")
+	if _, ok := rows[Cluster]; !ok {
+		return nil, fault.New(fault.Malformed, "the database of the backup has no CA")
 	}
-	return row, nil
+	files := map[AuthorityID]map[string][]byte{}
+	for _, e := range entries {
+		id, file, ok := archivedFile(e.name)
+		if !ok {
+			continue
+		}
+		if _, ok := rows[id]; !ok {
+			return nil, fault.Errorf(fault.Malformed, "%s of the backup is of an authority that its database doesn't know", e.name)
+		}
+		if files[id] == nil {
+			files[id] = map[string][]byte{}
+		}
+		files[id][file] = e.data
+	}
+	for id, row := range rows {
+		f := files[id]
+		active, err := authority.Match(f[authority.CertName], f[authority.ChainName], f[authority.KeyName])
+		if err != nil {
+			// Not with its own kind and hints, which are about files in their place.
+			return nil, fault.Errorf(fault.Malformed, "reading the CA of the backup: %v", err)
+		}
+		if active != row.Active {
+			return nil, fault.New(fault.Malformed, "the CA certificate of the backup is not the one of its database")
+		}
+	}
+	return rows, nil
 }
 
 // tryRecovery refuses what restoreDatabase would refuse once the files are written.
 func (m *Manager) tryRecovery(row serial.Row, p *restorePlan, req RecoverRequest) (err error) {
-	seen := serial.Seen{Exists: p.serial != 0, Serial: p.serial, Floor: serial.Floor(p.floor)}
-	if seen.Copies, err = m.copies().Salvage(); err == nil {
+	n := p.counts[req.Authority]
+	seen := serial.Seen{Exists: n.serial != 0, Serial: n.serial, Floor: serial.Floor(n.floor)}
+	if seen.Copies, err = m.copies(req.Authority).Salvage(); err == nil {
 		_, err = serial.Recover(row, seen, req.AtLeast, req.KeepFloor, m.now())
 	}
 	return err
 }
 
-// restoreDatabase moves the count and the floor on in the database while it still
-// has its temporary name: only then does the directory become usable.
-func (m *Manager) restoreDatabase(ctx context.Context, path string, req RecoverRequest) (out Serial, err error) {
+// restoreDatabase moves the counts and the floors on in the database while it still
+// has its temporary name: only then does the directory become usable. It returns the first.
+func (m *Manager) restoreDatabase(ctx context.Context, path string, reqs []RecoverRequest) (out Serial, err error) {
 	db, err := store.OpenSQLite(ctx, path, store.Options{})
 	if err != nil {
 		return out, err
@@ -129,7 +160,10 @@ func (m *Manager) restoreDatabase(ctx context.Context, path string, req RecoverR
 	m.mu.Lock()
 	m.store = db
 	m.mu.Unlock()
-	out, err = m.recoverSerial(ctx, req)
+	out, err = m.recoverSerial(ctx, reqs[0])
+	for i := 1; i < len(reqs) && err == nil; i++ {
+		_, err = m.recoverSerial(ctx, reqs[i])
+	}
 	if err == nil {
 		err = db.Write(ctx, func(tx *store.Tx) error { return tx.Audit(m.audit("restore", "", done, "")) })
 	}
@@ -146,15 +180,19 @@ func (m *Manager) restoreDatabase(ctx context.Context, path string, req RecoverR
 // there.
 type restorePlan struct {
 	missing, replaced []entry
-	serial, floor     serial.Number // the larger of the backup's and the directory's; 0 for none
+	counts            map[AuthorityID]*restoredCount
 	keptSettings      bool
 }
+
+// A restoredCount is what the files of an authority's count will say: the larger of the
+// backup's number and the directory's; 0 for none.
+type restoredCount struct{ serial, floor serial.Number }
 
 // planRestore compares the files of a backup with those that are there, of which it
 // changes none. Those of an earlier try, equal to the backup's, count as made.
 // Error: [ErrRestoreOver].
 func planRestore(state *durable.Dir, entries []entry) (*restorePlan, error) {
-	p := &restorePlan{}
+	p := &restorePlan{counts: map[AuthorityID]*restoredCount{}}
 	for _, e := range entries {
 		if err := e.in(state, false, func(dir *durable.Dir, name string) error { return p.add(dir, name, e) }); err != nil {
 			return nil, err
@@ -174,11 +212,15 @@ func (p *restorePlan) add(dir *durable.Dir, name string, e entry) error {
 	if err != nil && !missing {
 		return err
 	}
+	id, file, _ := archivedFile(e.name)
+	if p.counts[id] == nil {
+		p.counts[id] = &restoredCount{}
+	}
 	switch {
-	case e.name == clusterDir+"/serial":
-		p.number(&p.serial, have, missing, e)
-	case e.name == clusterDir+"/min-serial":
-		p.number(&p.floor, have, missing, e)
+	case file == authority.SerialName:
+		p.number(&p.counts[id].serial, have, missing, e)
+	case file == authority.FloorName:
+		p.number(&p.counts[id].floor, have, missing, e)
 	case missing:
 		p.missing = append(p.missing, e)
 	case bytes.Equal(have, e.data):
@@ -240,16 +282,24 @@ func (p *restorePlan) write(state *durable.Dir) error {
 // in calls fn with the directory of e and its name there: nil for a directory that
 // isn't there, unless it is to be made.
 func (e entry) in(state *durable.Dir, create bool, fn func(*durable.Dir, string) error) error {
-	return within(state, strings.Split(e.name, "/"), create, fn)
+	open := 0 // how many directories of the path others may pass through: an authority's own
+	if id, _, ok := archivedFile(e.name); ok {
+		names, err := dirPath(id)
+		if err != nil {
+			return err
+		}
+		open = len(names)
+	}
+	return within(state, strings.Split(e.name, "/"), open, create, fn)
 }
 
-func within(dir *durable.Dir, path []string, create bool, fn func(*durable.Dir, string) error) error {
+func within(dir *durable.Dir, path []string, open int, create bool, fn func(*durable.Dir, string) error) error {
 	if len(path) == 1 {
 		return fn(dir, path[0])
 	}
 	if create {
 		mode := fs.FileMode(0o700)
-		if path[0] == clusterDir {
+		if open > 0 {
 			mode = 0o711
 		}
 		if err := dir.Mkdir(path[0], mode); err != nil {
@@ -264,5 +314,5 @@ func within(dir *durable.Dir, path []string, create bool, fn func(*durable.Dir, 
 		return err
 	}
 	defer sub.Close()
-	return within(sub, path[1:], create, fn)
+	return within(sub, path[1:], open-1, create, fn)
 }

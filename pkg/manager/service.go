@@ -66,6 +66,16 @@ type Service interface {
 	// (ErrPrepared); NotFound (ErrNotPrepared, ErrNothingToRetire); Denied (*InUseError).
 	RenewCA(context.Context, RenewRequest) (RenewResult, error)
 
+	// CreateProject records a project and makes its authority. Its error is a *SpreadError
+	// when the project is made. Callers: operator. Errors: Exists; Denied; Malformed.
+	CreateProject(context.Context, CreateProjectRequest) (Project, error)
+	// Project returns a project by its id, in any letter case. Callers: operator.
+	// Errors: NotFound.
+	Project(ctx context.Context, id string) (Project, error)
+	// Projects calls yield for each project, by id without regard to case, and stops at
+	// its first error. Callers: operator.
+	Projects(ctx context.Context, yield func(Project) error) error
+
 	// AddNode records a node. Callers: operator. Errors: Exists; Malformed.
 	AddNode(context.Context, AddNodeRequest) (Node, error)
 	// RemoveNode ends a node's right to certificates and returns the live ones that
@@ -118,7 +128,9 @@ type Service interface {
 	// *SpreadError, when all else is done.
 	Reissue(context.Context, ReissueRequest) error
 	// RecoverSerial goes on counting where an operator says, and publishes a
-	// revocation list. Callers: operator. Error: *SpreadError, when it is done.
+	// revocation list. With the cluster's count go those of projects: all of them when
+	// AtLeast is 0, otherwise those that refuse to go on by themselves; they jump.
+	// Callers: operator. Error: *SpreadError, when it is done.
 	RecoverSerial(context.Context, RecoverRequest) (Serial, error)
 
 	// Check says what is wrong with the state directory, also one that every other

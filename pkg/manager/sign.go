@@ -119,6 +119,9 @@ func (m *Manager) Issue(ctx context.Context, req IssueRequest) (SignResult, erro
 
 // run takes jobs to their end. Its error is one that holds for all of them.
 func (m *Manager) run(ctx context.Context, t terms, jobs []*job) ([]SignResult, error) {
+	if err := clusterOnly(t.id); err != nil {
+		return nil, err
+	}
 	err := m.attempt(ctx, t, jobs)
 	if errors.Is(err, authority.ErrNotPublished) || fault.KindOf(err) == fault.NotFound {
 		// Perhaps a publication was cut. Nothing was spent yet.
@@ -184,7 +187,7 @@ func (m *Manager) checkActive(row store.Authority, ca *authority.Authority) erro
 func (m *Manager) publish(ctx context.Context, id AuthorityID) error {
 	return m.change(ctx, id, func(_ *store.Tx, l *authority.Locked, row store.Authority) error {
 		if row.Active == (authority.Fingerprint{}) {
-			return ErrNotInitialised
+			return noAuthority(id)
 		}
 		return l.Publish(alive(row), row.Counter.Floor)
 	})

@@ -27,6 +27,8 @@ const (
 	MaxCALifetime = 25 * 365 * 24 * time.Hour
 	// DefaultCALifetime is 5 years of 365 days.
 	DefaultCALifetime = 5 * 365 * 24 * time.Hour
+	// DefaultProjectRootLifetime is 10 years of 365 days.
+	DefaultProjectRootLifetime = 10 * 365 * 24 * time.Hour
 )
 
 // ErrOutlivesCA means that a certificate would not end before every certificate of

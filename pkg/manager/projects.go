@@ -1,0 +1,208 @@
+package manager
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+
+	"x509ctl/pkg/authority"
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
+	"x509ctl/pkg/serial"
+	"x509ctl/pkg/store"
+)
+
+// A Project is the record of a group of users with an authority of its own.
+type Project = store.Project
+
+// CreateProjectRequest asks for a project.
+type CreateProjectRequest struct {
+	ID           string
+	Name         string               // for people, at most 255 characters; may be empty
+	KeyAlgorithm profile.KeyAlgorithm // of its CA, and of the root where this makes it; the zero value is ECDSA P-256
+	IfMissing    bool                 // a project that exists is no error
+}
+
+// CreateProject implements Service. A process that is killed leaves a project without a
+// CA; calling it again goes on from there.
+func (m *Manager) CreateProject(ctx context.Context, req CreateProjectRequest) (Project, error) {
+	id, err := ProjectAuthority(req.ID)
+	if err != nil {
+		return Project{}, err
+	}
+	if flaw := displayFlaw(req.Name); flaw != "" {
+		return Project{}, fault.Errorf(fault.Malformed, "the project's name %s", flaw)
+	}
+	req.KeyAlgorithm = cmp.Or(req.KeyAlgorithm, profile.ECDSAP256)
+	p, err := m.recordProject(ctx, id, req)
+	if fault.KindOf(err) == fault.Exists && req.IfMissing {
+		return p, nil
+	}
+	if err != nil {
+		return Project{}, err
+	}
+	if err := m.initProject(ctx, id, p, req.KeyAlgorithm); err != nil {
+		return Project{}, err
+	}
+	return p, m.tell(ctx, id, "project-create", nil)
+}
+
+// displayFlaw returns what is wrong with a name for people, or "".
+func displayFlaw(s string) string {
+	const most = 255
+	switch {
+	case utf8.RuneCountInString(s) > most:
+		return fmt.Sprintf("has more than %d characters", most)
+	case !utf8.ValidString(s):
+		return "is not UTF-8"
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return fmt.Sprintf("holds %+q, which can't be printed", r)
+		}
+	}
+	return ""
+}
+
+// recordProject records a project, or finds one that lost its CA before it was made.
+// Error: fault.Exists, with the project.
+func (m *Manager) recordProject(ctx context.Context, id AuthorityID, req CreateProjectRequest) (p Project, err error) {
+	err = m.change(ctx, Cluster, func(tx *store.Tx, _ *authority.Locked, row store.Authority) error {
+		if row.Active == (authority.Fingerprint{}) {
+			return ErrNotInitialised
+		}
+		p = Project{ID: req.ID, Name: req.Name, Created: m.now()}
+		exists := tx.AddProject(p)
+		if fault.KindOf(exists) != fault.Exists {
+			return errors.Join(exists, tx.Audit(m.audit("project-create", p.ID, done, p.Name)))
+		}
+		if p, err = tx.Project(req.ID); err != nil {
+			return err
+		}
+		ca, err := tx.Authority(id)
+		if fault.KindOf(err) == fault.NotFound || err == nil && ca.Active == (authority.Fingerprint{}) {
+			return nil
+		}
+		return errors.Join(err, exists)
+	})
+	return p, err
+}
+
+// initProject makes a project's CA, and the root above it when it is the first one.
+func (m *Manager) initProject(ctx context.Context, id AuthorityID, p Project, key profile.KeyAlgorithm) error {
+	cluster, err := m.Authority(ctx, Cluster)
+	if err != nil {
+		return err
+	}
+	var pass []byte
+	if cluster.KeyEncrypted { // so are those of projects, with the same passphrase
+		if _, err := m.signer(Cluster); err != nil {
+			return err
+		}
+		if pass, err = m.config.Passphrase(); err != nil {
+			return err
+		}
+	}
+	_, err = m.initialise(ctx, InitRequest{
+		Authority: ProjectRoot, Name: cluster.Name, KeyAlgorithm: key, Lifetime: profile.DefaultProjectRootLifetime, Passphrase: pass,
+	})
+	if err != nil && !errors.Is(err, ErrInitialised) {
+		return fmt.Errorf("making the root of projects: %w", err)
+	}
+	_, err = m.initialise(ctx, InitRequest{
+		Authority: id, Name: p.ID, KeyAlgorithm: key, Lifetime: profile.DefaultCALifetime, Passphrase: pass,
+	})
+	if errors.Is(err, ErrInitialised) {
+		return fault.Errorf(fault.Exists, "there is a project %q already", p.ID)
+	}
+	return err
+}
+
+// makeProjectCA makes a project's CA and activates it. Its number is of the root's count
+// and its record in the root's inventory, since the root issues it.
+func (m *Manager) makeProjectCA(ctx context.Context, db *store.Store, l *authority.Locked, req InitRequest) error {
+	number, root, err := m.reserveForProject(ctx, db, l, req.Authority)
+	if err != nil {
+		return err
+	}
+	ca, err := l.Prepare(authority.NewCA{
+		Role: authority.ProjectCA, Name: req.Name, Serial: number, KeyAlgorithm: req.KeyAlgorithm,
+		Now: m.now(), Lifetime: req.Lifetime, Passphrase: req.Passphrase, Root: root,
+	})
+	if err != nil {
+		return err
+	}
+	var row store.Authority
+	err = m.change(ctx, ProjectRoot, func(tx *store.Tx, above *authority.Locked, r store.Authority) (err error) {
+		if err := m.checkActive(r, root); err != nil {
+			return ErrCAChanged
+		}
+		if number > r.Counter.Reserved {
+			return &serial.WentBackError{Reason: fmt.Sprintf("%v was reserved, and the database counts to %v", number, r.Counter.Reserved)}
+		}
+		r.Counter.Last = max(r.Counter.Last, number)
+		if err := setCounter(tx, above, ProjectRoot, r.Counter); err != nil {
+			return err
+		}
+		record := m.caRecord(ProjectRoot, ca.Certificate())
+		record.CA, record.Holder = root.Fingerprint(), req.Name
+		if err := tx.InsertCertificates([]Certificate{record}); err != nil {
+			return err
+		}
+		if row, err = tx.Authority(req.Authority); err != nil {
+			return err
+		}
+		return m.activate(tx, l, row, ca, false, "init")
+	})
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.signers[req.Authority] = ca
+	m.mu.Unlock()
+	row.Active = ca.Fingerprint()
+	return errors.Join(l.WriteMark(), l.Publish(alive(row), row.Counter.Floor))
+}
+
+// reserveForProject takes a number of the root's, without the project's lock, as
+// [Manager.reserveForCA] does: by its end another process may have made the CA.
+func (m *Manager) reserveForProject(ctx context.Context, db *store.Store, l *authority.Locked, id AuthorityID) (serial.Number, *authority.Authority, error) {
+	var block serial.Block
+	var root *authority.Authority
+	err := l.Without(func() (err error) {
+		if root, err = m.signer(ProjectRoot); err == nil {
+			block, err = m.reserveFor(ctx, terms{id: ProjectRoot}, root, 1)
+		}
+		return err
+	}, func() (*authority.Locked, error) { return m.lock(ctx, id) })
+	if err != nil {
+		return 0, nil, err
+	}
+	return block.First, root, db.Read(ctx, func(tx *store.Tx) error {
+		row, err := tx.Authority(id)
+		if err == nil && row.Active != (authority.Fingerprint{}) {
+			err = ErrInitialised
+		}
+		return err
+	})
+}
+
+// Project implements Service.
+func (m *Manager) Project(ctx context.Context, id string) (p Project, err error) {
+	if _, err := profile.ParseProject(id); err != nil {
+		return Project{}, err
+	}
+	err = m.read(ctx, Cluster, func(tx *store.Tx, _ store.Authority) (err error) {
+		p, err = tx.Project(id)
+		return err
+	})
+	return p, err
+}
+
+// Projects implements Service.
+func (m *Manager) Projects(ctx context.Context, yield func(Project) error) error {
+	return m.read(ctx, Cluster, func(tx *store.Tx, _ store.Authority) error { return tx.Projects(yield) })
+}
