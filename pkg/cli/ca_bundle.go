@@ -6,14 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"x509ctl/pkg/manager"
 	"x509ctl/pkg/trust"
 )
 
 type caBundleOptions struct {
-	out    string
-	p12    p12Options
-	output output
+	project string
+	out     string
+	p12     p12Options
+	output  output
 }
 
 func newCABundleCmd(a *app) *cobra.Command {
@@ -23,7 +23,7 @@ func newCABundleCmd(a *app) *cobra.Command {
 		Short: "Write the CA certificates that verifiers trust",
 		Long: `Write the CA certificates that verifiers trust: the active CA's, those of CAs that
 were replaced and are not retired yet, and what stands above them when they are a
-third party's. The same is published as bundle.pem in the CA's directory.
+project's or a third party's. The same is published as bundle.pem in the CA's directory.
 
 In PEM all of them are written, for openssl, socat, nginx, HAProxy and curl. With
 --p12 the authority's own are written as a trust store for Java, which takes each
@@ -46,11 +46,16 @@ entry for a root. Its password keeps nothing secret.
 	f.Var(&o.p12.profile, "p12-profile", "who can open the PKCS#12 file: modern2023 (the default), windows2016, legacy-rc2, modern2026")
 	f.StringVar(&o.p12.passwordFile, "password-file", "", "`FILE` whose first line is the password of the PKCS#12 file")
 	completeWords(cmd, "p12-profile", p12ProfileWords()...)
+	addProjectFlag(cmd, &o.project)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return err
+	}
 	if err := o.p12.check(); err != nil {
 		return err
 	}
@@ -71,7 +76,7 @@ func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
 	if err != nil {
 		return err
 	}
-	v, err := svc.Verifier(ctx, manager.Cluster)
+	v, err := svc.Verifier(ctx, id)
 	if err != nil {
 		return err
 	}

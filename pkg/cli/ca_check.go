@@ -12,8 +12,9 @@ import (
 )
 
 type caCheckOptions struct {
-	repair bool
-	output output
+	project string
+	repair  bool
+	output  output
 }
 
 func newCACheckCmd(a *app) *cobra.Command {
@@ -25,8 +26,9 @@ func newCACheckCmd(a *app) *cobra.Command {
 symbolic links; room on the disk; settings; the database, read from beginning to end;
 what killed processes left; whether the files are the active CA's, and the key its
 key; when the CA and its revocation list end; whether the serial file, min-serial,
-their copies and the database agree; what verifiers trust; the clock. It works, as far
-as it can, on a directory that other commands refuse.
+their copies and the database agree; what verifiers trust; the clock. All but the
+first are asked of the authority of every project, too; with --project of that one only.
+It works, as far as it can, on a directory that other commands refuse.
 
 A finding is an error, a warning or a note, with what to do about it. The exit status
 is 6 when there is an error, and 0 when there are only others.
@@ -47,6 +49,7 @@ makes no number lower. "x509ctl check" is the same command.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.repair, "repair", false, "mend what is safe to mend")
+	addProjectFlag(cmd, &o.project)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
@@ -60,7 +63,11 @@ func newCheckCmd(a *app) *cobra.Command {
 }
 
 func runCACheck(ctx context.Context, a *app, cmd *cobra.Command, o caCheckOptions) error {
-	req := manager.CheckRequest{Authority: manager.Cluster, Repair: o.repair}
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return err
+	}
+	req := manager.CheckRequest{Authority: id, Repair: o.repair}
 	s, err := a.settings()
 	if err != nil { // the file's: it is one of the things to be checked
 		if s, err = a.readSettings(false); err != nil {

@@ -12,10 +12,11 @@ import (
 )
 
 type caCRLOptions struct {
-	out    string
-	ca     string
-	der    bool
-	output output
+	project string
+	out     string
+	ca      string
+	der     bool
+	output  output
 }
 
 func newCACRLCmd(a *app) *cobra.Command {
@@ -34,7 +35,7 @@ this command has to be run at least that often, by cron or a timer for instance.
 
 A CA that was replaced goes on signing a list of its own until it is retired. In PEM
 all lists are written, the active CA's first; --ca picks one. All have the same
-number, and the same certificates, because serial numbers are the cluster's.
+number, and the same certificates, because serial numbers are the authority's.
 
 The number of a list is higher than that of all before, and at least the time in
 seconds since 1970. Its extension 2.25.2094153072.1, an INTEGER that is not critical,
@@ -53,11 +54,16 @@ is the minimum accepted serial.`,
 	f.StringVar(&o.out, "out", "-", "write the list to `FILE`, which must not exist")
 	f.StringVar(&o.ca, "ca", "", "write the list of the CA with this `SERIAL` number only")
 	f.BoolVar(&o.der, "der", false, "write DER instead of PEM: one list, the active CA's unless --ca names another")
+	addProjectFlag(cmd, &o.project)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runCACRL(ctx context.Context, a *app, o caCRLOptions) error {
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return err
+	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
@@ -71,7 +77,7 @@ func runCACRL(ctx context.Context, a *app, o caCRLOptions) error {
 	var made manager.CRL
 	var failed error // what out says of it is that it could not be written
 	err = out.fill(func(w io.Writer) error {
-		made, failed = svc.CRL(ctx, manager.CRLRequest{Authority: manager.Cluster, CA: o.ca, DER: o.der}, w)
+		made, failed = svc.CRL(ctx, manager.CRLRequest{Authority: id, CA: o.ca, DER: o.der}, w)
 		return failed
 	})
 	if failed != nil {

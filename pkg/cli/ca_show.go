@@ -11,18 +11,19 @@ import (
 )
 
 type caShowOptions struct {
-	output output
+	project string
+	output  output
 }
 
 func newCAShowCmd(a *app) *cobra.Command {
 	var o caShowOptions
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Describe the cluster's CA",
-		Long: `Describe the cluster's CA: subject, fingerprints, validity, the serial counter
-and the minimum accepted serial, and how many certificates it issued. While it is
-being replaced: which CAs are trusted besides, who has certificates of the old one,
-and when that can be retired.`,
+		Short: "Describe the cluster's CA, or a project's",
+		Long: `Describe the cluster's CA, or a project's: subject, fingerprints, validity, the
+serial counter and the minimum accepted serial, and how many certificates it issued.
+While it is being replaced: which CAs are trusted besides, who has certificates of
+the old one, and when that can be retired.`,
 		Example: `  # the CA's SHA-256 fingerprint, for a script
   x509ctl ca show -o json`,
 		Args: noArgs,
@@ -30,25 +31,35 @@ and when that can be retired.`,
 			return runCAShow(cmd.Context(), a, o)
 		},
 	}
+	addProjectFlag(cmd, &o.project)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runCAShow(ctx context.Context, a *app, o caShowOptions) error {
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return err
+	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	ca, err := svc.Authority(ctx, manager.Cluster)
+	ca, err := svc.Authority(ctx, id)
 	if err != nil {
 		return err
 	}
-	return show(a, o.output, newCAView(ca))
+	v := newCAView(ca)
+	if o.project != "" {
+		v.Cluster, v.Project = "", ca.Name
+	}
+	return show(a, o.output, v)
 }
 
 // caView is an authority as "ca show" and "ca init" print it.
 type caView struct {
-	Cluster      string        `json:"cluster"`
+	Cluster      string        `json:"cluster"` // empty for a project's
+	Project      string        `json:"project"` // empty for the cluster's
 	Subject      string        `json:"subject"`
 	Issuer       string        `json:"issuer"`
 	CASerial     string        `json:"ca_serial"`

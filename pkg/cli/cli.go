@@ -204,6 +204,7 @@ first failure.`,
 		&cobra.Group{ID: groupCluster, Title: "Cluster CA:"},
 		&cobra.Group{ID: groupCertificates, Title: "Certificates:"},
 		&cobra.Group{ID: groupKeypairs, Title: "Keypairs for guests:"},
+		&cobra.Group{ID: groupProjects, Title: "Projects:"},
 		&cobra.Group{ID: groupMaintenance, Title: "Maintenance:"},
 	)
 	addCommands(a, root, typed)

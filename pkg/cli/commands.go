@@ -11,6 +11,7 @@ const (
 	groupCluster      = "cluster"
 	groupCertificates = "certificates"
 	groupKeypairs     = "keypairs"
+	groupProjects     = "projects"
 	groupMaintenance  = "maintenance"
 )
 
@@ -78,6 +79,11 @@ func topics() []topic {
 			{"show", newKeypairShowCmd},
 			{"delete", newKeypairDeleteCmd},
 			{"import-nova", newKeypairImportNovaCmd},
+		}},
+		{heading: groupProjects, word: "project", short: "Projects, each with an authority of its own", verbs: []verb{
+			{"create", newProjectCreateCmd},
+			{"list", newProjectListCmd},
+			{"show", newProjectShowCmd},
 		}},
 		{heading: groupMaintenance, word: "backup", make: newBackupCmd},
 		{heading: groupMaintenance, word: "restore", make: newRestoreCmd},

@@ -198,6 +198,8 @@ func fileRemedies(f manager.Finding) []string {
 		return []string{"x509ctl ca crl"}
 	case errors.Is(f.Err, manager.ErrInitCut):
 		return []string{`run "x509ctl ca init" again: it goes on where it was`}
+	case errors.Is(f.Err, manager.ErrProjectCut):
+		return []string{`run "x509ctl project create" again: it goes on where it was`}
 	case errors.Is(f.Err, manager.ErrDirectoryMissing):
 		return []string{`bring the directory back from a backup: "x509ctl restore FILE" into an empty directory`}
 	case errors.Is(f.Err, manager.ErrNetworkDisk):
@@ -230,6 +232,8 @@ func stateHints(err error) []string {
 	switch {
 	case errors.Is(err, manager.ErrNotInitialised):
 		return []string{`name the directory with --dir or X509CTL_DIR, or make a CA with "x509ctl ca init"`}
+	case errors.Is(err, manager.ErrNoProject):
+		return []string{`"x509ctl project list" has those that there are, and "x509ctl project create" makes one`}
 	case errors.Is(err, manager.ErrPrepared):
 		return []string{"let it sign with --activate, or give it up with --cancel"}
 	case errors.Is(err, manager.ErrNotPrepared):

@@ -56,6 +56,7 @@ openssl req -x509 -newkey rsa:2048 -noenc -keyout root.key -out roots.pem -subj 
 openssl req -new -newkey rsa:2048 -noenc -keyout www.key -out www.csr -subj /CN=www.example.org
 openssl x509 -req -in www.csr -CA roots.pem -CAkey root.key -extfile <(echo subjectAltName=DNS:www.example.org) -out www.pem`,
 	"x509ctl serial set-min": `x509ctl cert issue node2.example.com`,
+	"x509ctl project show":   `x509ctl project create tenant1`,
 	"x509ctl serial recover": `printf '1\n' > "$X509CTL_DIR/ca/serial"`,
 }
 

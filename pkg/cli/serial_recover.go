@@ -12,6 +12,7 @@ import (
 )
 
 type serialRecoverOptions struct {
+	project  string
 	atLeast  string
 	from     []string
 	restored bool
@@ -38,7 +39,11 @@ never meets numbers that were used before, however often one state is restored.
 
 Certificates may exist that the database does not know. So the minimum accepted
 serial number moves past all of them, and all certificates have to be issued anew,
-unless --keep-min-serial says that there are none.`,
+unless --keep-min-serial says that there are none.
+
+Projects count for themselves. With --restored their counts jump as well; with
+--at-least and --from, which are about the cluster's, those of them do that refuse to
+go on. With --project the count of that project is meant, and no other.`,
 		Example: `  # all of the directory was restored from a tar archive
   x509ctl serial recover --restored --yes
 
@@ -55,12 +60,17 @@ unless --keep-min-serial says that there are none.`,
 	f.BoolVar(&o.restored, "restored", false, "nobody knows: jump to where the clock is")
 	f.BoolVar(&o.keepMin, "keep-min-serial", false, "no certificate exists that the database does not know")
 	addYesFlag(cmd, &o.yes)
+	addProjectFlag(cmd, &o.project)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runSerialRecover(ctx context.Context, a *app, o serialRecoverOptions) error {
-	req := manager.RecoverRequest{Authority: manager.Cluster, KeepFloor: o.keepMin}
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return err
+	}
+	req := manager.RecoverRequest{Authority: id, KeepFloor: o.keepMin}
 	known, err := knownSerial(o.atLeast, o.from)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 )
 
 type serialSetMinOptions struct {
+	project string
 	to      string
 	dryRun  bool
 	reissue reissueOptions
@@ -72,6 +73,7 @@ was left. A reissue that is not finished is forgotten after a week.`,
 	}
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "change nothing, but list who would be cut off, or with --reissue what would be signed")
 	addReissueFlags(cmd, &o.reissue)
+	addProjectFlag(cmd, &o.project)
 	addListFlags(cmd, &o.output)
 	return cmd
 }
@@ -112,7 +114,14 @@ func runSerialSetMin(ctx context.Context, a *app, o serialSetMinOptions) error {
 }
 
 func minRequest(o serialSetMinOptions) (manager.SetMinRequest, error) {
-	req := manager.SetMinRequest{Authority: manager.Cluster, DryRun: o.dryRun}
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return manager.SetMinRequest{}, err
+	}
+	if o.reissue.wanted && o.project != "" {
+		return manager.SetMinRequest{}, usagef("--reissue is for the cluster's certificates, not a project's")
+	}
+	req := manager.SetMinRequest{Authority: id, DryRun: o.dryRun}
 	switch o.to {
 	case "last":
 		req.To = manager.MinLast

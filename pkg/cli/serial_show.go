@@ -10,7 +10,8 @@ import (
 )
 
 type serialShowOptions struct {
-	output output
+	project string
+	output  output
 }
 
 func newSerialShowCmd(a *app) *cobra.Command {
@@ -28,16 +29,21 @@ and the lowest number that is still accepted.`,
 			return runSerialShow(cmd.Context(), a, o)
 		},
 	}
+	addProjectFlag(cmd, &o.project)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runSerialShow(ctx context.Context, a *app, o serialShowOptions) error {
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return err
+	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	s, err := svc.Serial(ctx, manager.Cluster)
+	s, err := svc.Serial(ctx, id)
 	if err != nil {
 		return err
 	}
