@@ -192,10 +192,14 @@ func fileRemedies(f manager.Finding) []string {
 		return []string{`correct it, or take the line out; "x509ctl help config show" lists what can be in it`}
 	case errors.As(f.Err, &clock), errors.As(f.Err, &validity) && f.Check == "clock":
 		return []string{"set the clock: timedatectl set-ntp true"}
-	case errors.As(f.Err, &validity):
+	case errors.As(f.Err, &validity) && f.Of == manager.Cluster:
 		return []string{"x509ctl ca renew-crypto"}
+	case errors.As(f.Err, &validity):
+		return []string{"make another project in its place"}
+	case errors.As(f.Err, &list) && f.Of == manager.ProjectRoot:
+		return []string{`make any project's anew, with which it comes: x509ctl ca crl --project ID`}
 	case errors.As(f.Err, &list):
-		return []string{"x509ctl ca crl"}
+		return []string{"x509ctl ca crl" + projectFlag(f.Of)}
 	case errors.Is(f.Err, manager.ErrInitCut):
 		return []string{`run "x509ctl ca init" again: it goes on where it was`}
 	case errors.Is(f.Err, manager.ErrProjectCut):
@@ -221,7 +225,12 @@ func changeHints(err error) []string {
 	if errors.Is(err, manager.ErrPassphraseNeeded) || errors.Is(err, manager.ErrWrongPassphrase) {
 		hints = append(hints, "name the file with the passphrase by --ca-passphrase-file")
 	}
-	return append(hints, `"x509ctl ca crl" publishes a revocation list anew`)
+	var spread *manager.SpreadError
+	project := ""
+	if errors.As(err, &spread) {
+		project = projectFlag(spread.Authority)
+	}
+	return append(hints, fmt.Sprintf("%q publishes a revocation list anew", "x509ctl ca crl"+project))
 }
 
 // stateHints are the hints for what is wrong with the directory.

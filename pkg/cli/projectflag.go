@@ -19,3 +19,12 @@ func authorityOf(project string) (manager.AuthorityID, error) {
 	}
 	return manager.ProjectAuthority(project)
 }
+
+// projectFlag is --project as a command about an authority needs it, with a space before
+// it, or nothing.
+func projectFlag(id manager.AuthorityID) string {
+	if p := manager.ProjectOf(id); p != "" {
+		return " --project " + p
+	}
+	return ""
+}

@@ -26,6 +26,16 @@ func ProjectAuthority(project string) (AuthorityID, error) {
 	return AuthorityID(projectPrefix + profile.FoldName(id)), err
 }
 
+// ProjectOf returns the id, in lower case, of the project that an authority is of; ""
+// for one that is no project's.
+func ProjectOf(id AuthorityID) string {
+	project, _ := strings.CutPrefix(string(id), projectPrefix)
+	if string(id) == project {
+		return ""
+	}
+	return project
+}
+
 // roleOf returns what the CA of an authority is for.
 func roleOf(id AuthorityID) authority.Role {
 	switch id {

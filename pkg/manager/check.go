@@ -38,7 +38,8 @@ const (
 
 // A Finding is one thing that is wrong.
 type Finding struct {
-	Check    string // the id of the check that found it
+	Check    string      // the id of the check that found it
+	Of       AuthorityID // the authority that was asked about
 	Severity Severity
 	Path     string // of the file or directory it is about
 	Err      error  // what is wrong
@@ -279,7 +280,7 @@ func (e *examination) sayAndMend(s Severity, path string, err error, m mend) {
 	if e.exposed {
 		m = mend{} // it would be done to whatever they put there
 	}
-	f := Finding{Check: e.id, Severity: s, Path: path, Err: err, Mendable: m.do != nil}
+	f := Finding{Check: e.id, Of: e.req.Authority, Severity: s, Path: path, Err: err, Mendable: m.do != nil}
 	if e.req.Repair && m.do != nil {
 		if f.Failed = m.do(); f.Failed == nil {
 			f.Mended = m.does

@@ -25,8 +25,16 @@ var ErrNoCRLSign = profile.ErrNoCRLSign
 // authority's lock is held from before it until the file is in its place: the list with
 // the highest number is the last one published, and holds everything that was revoked
 // before.
+//
+// With a project's list comes the root's, which nobody asks for by itself and which
+// verifiers of the whole chain want to be as fresh.
 func (m *Manager) CRL(ctx context.Context, req CRLRequest, w io.Writer) (CRL, error) {
 	var out CRL
+	if ProjectOf(req.Authority) != "" {
+		if err := m.makeCRL(ctx, ProjectRoot, nil); err != nil && !errors.Is(err, ErrNoProject) {
+			return out, fmt.Errorf("publishing the list of the root: %w", err)
+		}
+	}
 	err := m.makeCRL(ctx, req.Authority, func(made madeCRL) error {
 		lists := made.lists
 		if req.CA != "" {
@@ -222,7 +230,10 @@ func cutOffSince(rises []store.FloorRise, n serial.Number) time.Time {
 
 // A SpreadError is a change that was made and is in force here, and that others may not
 // know of: the revocation list could not be published, or the change hook failed.
-type SpreadError struct{ Err error }
+type SpreadError struct {
+	Authority AuthorityID // whose
+	Err       error
+}
 
 func (e *SpreadError) Error() string {
 	return "the change is made here, but not everywhere: " + e.Err.Error()
@@ -249,7 +260,7 @@ func (m *Manager) spread(ctx context.Context, id AuthorityID, change string) err
 // tell runs the change hook, whether or not the revocation list could be published.
 func (m *Manager) tell(ctx context.Context, id AuthorityID, change string, unpublished error) error {
 	if err := errors.Join(unpublished, m.runChangeHook(ctx, id, change)); err != nil {
-		return &SpreadError{err}
+		return &SpreadError{id, err}
 	}
 	return nil
 }
