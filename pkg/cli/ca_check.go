@@ -25,18 +25,19 @@ func newCACheckCmd(a *app) *cobra.Command {
 		Long: `Find what is wrong with the CA's directory: who owns its files and can read them;
 symbolic links; room on the disk; settings; the database, read from beginning to end;
 what killed processes left; whether the files are the active CA's, and the key its
-key; when the CA and its revocation list end; whether the serial file, min-serial,
-their copies and the database agree; what verifiers trust; the clock. All but the
-first are asked of the authority of every project, too; with --project of that one only.
-It works, as far as it can, on a directory that other commands refuse.
+key; when the CA and its revocation list end; whether the list has all that is revoked;
+whether the serial file, min-serial, their copies and the database agree; what
+verifiers trust; the clock. All but the first are asked of the authority of every
+project, too; with --project of that one only. It works, as far as it can, on a
+directory that other commands refuse.
 
 A finding is an error, a warning or a note, with what to do about it. The exit status
 is 6 when there is an error, and 0 when there are only others.
 
 --repair mends what can be mended without a decision, and says what it did: it puts
 files into their places that a killed process had not got to, removes what it left,
-takes keys and the database out of the sight of others, and writes a serial or
-min-serial file again that was overwritten. It never touches what is in a key, and
+takes keys and the database out of the sight of others, writes a serial or min-serial
+file again that was overwritten, and makes a new revocation list. It never touches what is in a key, and
 makes no number lower. "x509ctl check" is the same command.`,
 		Example: `  # is all well? (from cron, or before a backup)
   x509ctl ca check

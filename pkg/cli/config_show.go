@@ -41,7 +41,8 @@ The program that change_hook names runs in the same way after the minimum accept
 serial was raised, certificates were revoked, or the CA was replaced, with
 
     X509CTL_CHANGE       what happened: init, set-min, revoke, recover, restore,
-                         renew-crypto
+                         renew-crypto; finish, of an earlier command that was
+                         killed or had failed at it
 
 to bring crl.pem, min-serial and bundle.pem to other machines. If it fails, the
 change stays in force here, and the exit status is 1.`,

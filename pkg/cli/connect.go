@@ -46,6 +46,7 @@ func (a *app) managerConfig() (manager.Config, error) {
 		Caller:    caller,
 		Wait:      s.wait,
 		Waiting:   a.catchSignals,
+		Warn:      func(err error) { a.note("%v", err) },
 
 		SerialCopies: s.serialCopies,
 		// Asked once, however many keys it opens.

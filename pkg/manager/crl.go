@@ -118,12 +118,17 @@ func (c *crlMaker) publish(ctx context.Context) (out madeCRL, err error) {
 		return out, err
 	}
 	cas, err := c.signersOf(row)
+	if errors.Is(err, ErrNoCRLSign) && row.CRLDue > 0 { // nobody has to try again
+		err = errors.Join(err, c.settle(ctx, row))
+	}
 	if err != nil {
 		return out, err
 	}
 	var n authority.NewCRL
 	err = c.db.Write(ctx, func(tx *store.Tx) (err error) {
-		n, out.Entries, err = c.collect(tx)
+		if n, out.Entries, err = c.collect(tx); err == nil {
+			row, err = tx.Authority(c.id)
+		}
 		return err
 	})
 	if err != nil {
@@ -138,7 +143,15 @@ func (c *crlMaker) publish(ctx context.Context) (out madeCRL, err error) {
 		out.lists = append(out.lists, l)
 	}
 	out.Number, out.Floor = n.Number, n.Floor
-	return out, c.locked.PublishCRL(out.lists)
+	if err := c.locked.PublishCRL(out.lists); err != nil {
+		return out, err
+	}
+	return out, c.settle(ctx, row)
+}
+
+// settle notes that no list is due any more.
+func (c *crlMaker) settle(ctx context.Context, row store.Authority) error {
+	return c.db.Write(ctx, func(tx *store.Tx) error { return tx.CRLPublished(row) })
 }
 
 // row reads the authority's row, and finishes a publication that was cut.

@@ -82,13 +82,24 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 	return created, err
 }
 
-// firstCRL publishes a revocation list where there is none, and the CA can sign one.
+// firstCRL publishes a revocation list where there is none, or it is due, and the CA can
+// sign one.
 func (m *Manager) firstCRL(ctx context.Context, db *store.Store, l *authority.Locked, id AuthorityID) error {
-	if found, err := l.HasCRL(); err != nil || found {
+	found, err := l.HasCRL()
+	if err != nil {
+		return err
+	}
+	due := false
+	err = db.Read(ctx, func(tx *store.Tx) error {
+		row, err := tx.Authority(id)
+		due = row.CRLDue > 0
+		return err
+	})
+	if err != nil || found && !due {
 		return err
 	}
 	c := &crlMaker{Manager: m, id: id, db: db, locked: l}
-	_, err := c.publish(ctx)
+	_, err = c.publish(ctx)
 	if errors.Is(err, ErrNoCRLSign) {
 		err = nil
 	}

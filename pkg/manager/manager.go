@@ -96,6 +96,8 @@ type Config struct {
 	// Waiting is called when a call begins to wait for the lock of others, perhaps more
 	// than once. Optional.
 	Waiting func()
+	// Warn is told what a call could not finish that an earlier one had left. Optional.
+	Warn func(error)
 	// Wait bounds how long a call waits for the locks of others; 0 means
 	// store.DefaultWait.
 	Wait time.Duration

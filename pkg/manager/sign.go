@@ -57,6 +57,8 @@ type terms struct {
 	now      time.Time
 	lifetime time.Duration
 	shorten  bool
+
+	crlDue bool // found on the way: a change has not been published
 }
 
 func (m *Manager) terms(id AuthorityID, lifetime time.Duration) terms {
@@ -122,15 +124,18 @@ func (m *Manager) run(ctx context.Context, t terms, jobs []*job) ([]SignResult, 
 	if err := clusterOnly(t.id); err != nil {
 		return nil, err
 	}
-	err := m.attempt(ctx, t, jobs)
+	err := m.attempt(ctx, &t, jobs)
 	if errors.Is(err, authority.ErrNotPublished) || fault.KindOf(err) == fault.NotFound {
 		// Perhaps a publication was cut. Nothing was spent yet.
 		if err = m.publish(ctx, t.id); err == nil {
-			err = m.attempt(ctx, t, jobs)
+			err = m.attempt(ctx, &t, jobs)
 		}
 	}
 	if err != nil {
 		return nil, err
+	}
+	if t.crlDue {
+		m.finishCRL(ctx, t.id)
 	}
 	results := make([]SignResult, len(jobs))
 	for i, j := range jobs {
@@ -139,7 +144,15 @@ func (m *Manager) run(ctx context.Context, t terms, jobs []*job) ([]SignResult, 
 	return results, nil
 }
 
-func (m *Manager) attempt(ctx context.Context, t terms, jobs []*job) error {
+// finishCRL publishes the revocation list that somebody was killed at, or failed to
+// publish. That it fails again is no reason to keep back certificates.
+func (m *Manager) finishCRL(ctx context.Context, id AuthorityID) {
+	if err := m.spread(ctx, id, "finish"); err != nil && m.config.Warn != nil {
+		m.config.Warn(err)
+	}
+}
+
+func (m *Manager) attempt(ctx context.Context, t *terms, jobs []*job) error {
 	ca, err := m.signer(t.id)
 	if err != nil {
 		return err
@@ -195,19 +208,20 @@ func (m *Manager) publish(ctx context.Context, id AuthorityID) error {
 
 // signOne joins both transactions: with one certificate and no hook, nothing takes
 // so long between them that others would have to wait for it.
-func (m *Manager) signOne(ctx context.Context, t terms, ca *authority.Authority, j *job) error {
+func (m *Manager) signOne(ctx context.Context, t *terms, ca *authority.Authority, j *job) error {
 	return m.change(ctx, t.id, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
 		if err := m.checkActive(row, ca); err != nil {
 			return err
 		}
-		if err := m.resume(tx, t, row, ca, j); err != nil {
+		t.crlDue = row.CRLDue > 0
+		if err := m.resume(tx, *t, row, ca, j); err != nil {
 			return err
 		}
 		if err := j.checkKey(tx, t.id); err != nil {
 			return err
 		}
 		find, failed := finder(tx, row)
-		j.prepare(t, ca, find)
+		j.prepare(*t, ca, find)
 		if err := failed(); err != nil {
 			return err
 		}
@@ -216,7 +230,7 @@ func (m *Manager) signOne(ctx context.Context, t terms, ca *authority.Authority,
 			if err != nil {
 				return err
 			}
-			if err := m.sign(t, ca, j, block.First); err != nil {
+			if err := m.sign(*t, ca, j, block.First); err != nil {
 				return err
 			}
 			if err := checkSignature(ca, j); err != nil {
@@ -228,23 +242,23 @@ func (m *Manager) signOne(ctx context.Context, t terms, ca *authority.Authority,
 }
 
 // signMany takes two transactions, and works on all processors between them.
-func (m *Manager) signMany(ctx context.Context, t terms, ca *authority.Authority, jobs []*job) error {
+func (m *Manager) signMany(ctx context.Context, t *terms, ca *authority.Authority, jobs []*job) error {
 	table, err := m.look(ctx, t, ca, jobs)
 	if err != nil {
 		return err
 	}
 	parallel(len(jobs), func(i int) {
 		jobs[i].refuseBlocked(table.blocked[jobs[i].keyHash])
-		jobs[i].prepare(t, ca, table.find)
+		jobs[i].prepare(*t, ca, table.find)
 	})
 
 	planned := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !j.open() })
-	block, err := m.reserveFor(ctx, t, ca, len(planned))
+	block, err := m.reserveFor(ctx, *t, ca, len(planned))
 	if err != nil {
 		return err
 	}
 	errs := make([]error, len(planned))
-	parallel(len(planned), func(i int) { errs[i] = m.sign(t, ca, planned[i], block.First+serial.Number(i)) })
+	parallel(len(planned), func(i int) { errs[i] = m.sign(*t, ca, planned[i], block.First+serial.Number(i)) })
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -253,7 +267,7 @@ func (m *Manager) signMany(ctx context.Context, t terms, ca *authority.Authority
 			return err
 		}
 	}
-	return m.recordAll(ctx, t, ca, table, jobs)
+	return m.recordAll(ctx, *t, ca, table, jobs)
 }
 
 // checkSignature verifies the signature of one certificate of each call. Checking all
@@ -266,14 +280,15 @@ func checkSignature(ca *authority.Authority, j *job) error {
 }
 
 // look finds what earlier calls left, and returns the names that may be used.
-func (m *Manager) look(ctx context.Context, t terms, ca *authority.Authority, jobs []*job) (*nodeTable, error) {
+func (m *Manager) look(ctx context.Context, t *terms, ca *authority.Authority, jobs []*job) (*nodeTable, error) {
 	var table *nodeTable
 	err := m.read(ctx, t.id, func(tx *store.Tx, row store.Authority) (err error) {
 		if err := m.checkActive(row, ca); err != nil {
 			return err
 		}
+		t.crlDue = row.CRLDue > 0
 		for _, j := range jobs {
-			if err := m.resume(tx, t, row, ca, j); err != nil {
+			if err := m.resume(tx, *t, row, ca, j); err != nil {
 				return err
 			}
 		}

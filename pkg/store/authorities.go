@@ -24,6 +24,7 @@ type Authority struct {
 	Counter    serial.Row
 	Generation int64 // changes with every node added or removed, and every key blocked
 	CRLNumber  int64 // of the latest revocation list; 0: none yet
+	CRLDue     int64 // changes since the latest one that was published; 0: it tells all
 	Created    time.Time
 }
 
@@ -31,7 +32,7 @@ type Authority struct {
 type Sum = [32]byte
 
 const selectAuthority = `
-SELECT name, active, next, old, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, created
+SELECT name, active, next, old, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, crl_due, created
   FROM authorities
  WHERE id = ?`
 
@@ -44,7 +45,7 @@ func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
 	c := &a.Counter
 	err := tx.row(selectAuthority+tx.session.forUpdate(), []any{string(id)},
 		&a.Name, (*sum)(&a.Active), (*sum)(&a.Next), (*sums)(&a.Old), &c.Reserved, &c.Floor, &c.Last,
-		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, &a.CRLNumber, second{&a.Created})
+		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, &a.CRLNumber, &a.CRLDue, second{&a.Created})
 	if errors.Is(err, errNoRow) {
 		return Authority{}, fault.Errorf(fault.NotFound, "no authority %q", string(id))
 	}
@@ -53,15 +54,18 @@ func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
 }
 
 const putAuthority = `
-INSERT INTO authorities (id, name, active, next, old, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, created)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO authorities (id, name, active, next, old, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, crl_due, created)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
        name = excluded.name, active = excluded.active, next = excluded.next, old = excluded.old, reserved = excluded.reserved, floor = excluded.floor,
        last = excluded.last, file_machine = excluded.file_machine, file_inode = excluded.file_inode,
        file_birth = excluded.file_birth, timeline = excluded.timeline, generation = excluded.generation,
-       crl_number = excluded.crl_number, created = excluded.created`
+       crl_number = excluded.crl_number, created = excluded.created,
+       crl_due = excluded.crl_due + CASE WHEN authorities.active <> excluded.active OR authorities.next <> excluded.next
+              OR authorities.old <> excluded.old OR authorities.floor <> excluded.floor THEN 1 ELSE 0 END`
 
-// PutAuthority inserts a, or replaces the whole row of that id.
+// PutAuthority inserts a, or replaces the whole row of that id. Other CAs, and another
+// floor, add to CRLDue.
 func (tx *Tx) PutAuthority(a Authority) error {
 	if err := checkKey("authority id", string(a.ID)); err != nil {
 		return tx.fail(err)
@@ -69,18 +73,20 @@ func (tx *Tx) PutAuthority(a Authority) error {
 	active, next, c := sum(a.Active), sum(a.Next), a.Counter
 	_, err := tx.exec(putAuthority, string(a.ID), a.Name, active.bytes(), next.bytes(), sums(a.Old).text(),
 		int64(c.Reserved), int64(c.Floor), int64(c.Last), c.File.Machine, int64(c.File.Inode), c.File.Birth,
-		int64(c.Timeline), a.Generation, a.CRLNumber, a.Created.Unix())
+		int64(c.Timeline), a.Generation, a.CRLNumber, a.CRLDue, a.Created.Unix())
 	return err
 }
 
-// SetCounter replaces the counter of the authority id.
+// SetCounter replaces the counter of the authority id. Another floor adds to CRLDue; 0 and 1
+// are the same.
 // Errors: [fault.NotFound].
 func (tx *Tx) SetCounter(id AuthorityID, r serial.Row) error {
 	n, err := tx.exec(`
 UPDATE authorities
-   SET reserved = ?, floor = ?, last = ?, file_machine = ?, file_inode = ?, file_birth = ?, timeline = ?
+   SET crl_due = crl_due + CASE WHEN floor <> ? AND (floor > 1 OR ? > 1) THEN 1 ELSE 0 END,
+       reserved = ?, floor = ?, last = ?, file_machine = ?, file_inode = ?, file_birth = ?, timeline = ?
  WHERE id = ?`,
-		int64(r.Reserved), int64(r.Floor), int64(r.Last), r.File.Machine, int64(r.File.Inode), r.File.Birth,
+		int64(r.Floor), int64(r.Floor), int64(r.Reserved), int64(r.Floor), int64(r.Last), r.File.Machine, int64(r.File.Inode), r.File.Birth,
 		int64(r.Timeline), string(id))
 	return orNoAuthority(id, n, err)
 }

@@ -32,13 +32,14 @@ func TestAuthority(t *testing.T) {
 		read(t, s, get)
 		wantEqual(t, "authority", got, want)
 
-		want.Counter = serial.Row{Reserved: 12, Floor: 3, Last: 11}
+		want.Counter, want.CRLDue = serial.Row{Reserved: 12, Floor: 3, Last: 11}, 1
 		write(t, s, func(tx *store.Tx) error { return tx.SetCounter(want.ID, want.Counter) })
 		read(t, s, get)
 		wantEqual(t, "authority with another counter", got, want)
 
 		want = store.Authority{ID: want.ID, Created: time.Time{}}
 		write(t, s, func(tx *store.Tx) error { return tx.PutAuthority(want) })
+		want.CRLDue = 1
 		write(t, s, get)
 		wantEqual(t, "authority replaced by a zero one", got, want)
 

@@ -22,7 +22,8 @@ type Revocation struct {
 }
 
 // Revoke records r, for a certificate that is recorded, and changes its State to
-// "revoked". One that is revoked already is so since the same time, for r's reason.
+// "revoked". One that is revoked already is so since the same time, for r's reason. It
+// adds to the authority's CRLDue.
 // Errors: [fault.NotFound].
 func (tx *Tx) Revoke(r Revocation) error {
 	n, err := tx.exec(`
@@ -39,7 +40,10 @@ SELECT authority, serial, ?, ?, not_after
 		return err
 	}
 	_, err = tx.exec(`UPDATE certificates SET state = '`+stateRevoked+`' WHERE authority = ? AND serial = ?`, string(r.Authority), int64(r.Serial))
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.crlDue(r.Authority)
 }
 
 // Revocation returns the revocation of the certificate with that serial number.
@@ -110,11 +114,26 @@ SELECT serial
 	})
 }
 
-// SetCRLNumber notes the number of the latest revocation list.
+// SetCRLNumber notes the number of the latest revocation list, which is due until it
+// is published.
 // Errors: [fault.NotFound].
 func (tx *Tx) SetCRLNumber(id AuthorityID, n int64) error {
-	changed, err := tx.exec(`UPDATE authorities SET crl_number = ? WHERE id = ?`, n, string(id))
+	changed, err := tx.exec(`UPDATE authorities SET crl_number = ?, crl_due = crl_due + 1 WHERE id = ?`, n, string(id))
 	return orNoAuthority(id, changed, err)
+}
+
+// crlDue notes a change that verifiers are to learn of by a revocation list.
+func (tx *Tx) crlDue(id AuthorityID) error {
+	_, err := tx.exec(`UPDATE authorities SET crl_due = crl_due + 1 WHERE id = ?`, string(id))
+	return err
+}
+
+// CRLPublished notes that the list which was the latest one in a is in its place, or
+// that there is no use for one. What was changed since then stays due.
+func (tx *Tx) CRLPublished(a Authority) error {
+	_, err := tx.exec(`UPDATE authorities SET crl_due = 0 WHERE id = ? AND crl_number = ? AND crl_due = ?`,
+		string(a.ID), a.CRLNumber, a.CRLDue)
+	return err
 }
 
 // A FloorRise says since when certificates below a floor are revoked.

@@ -208,6 +208,55 @@ func TestCRLNumber(t *testing.T) {
 	})
 }
 
+// A list is due from a change until one that has it is published.
+func TestCRLDue(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		populate(t, s)
+		now := func() (a store.Authority) {
+			read(t, s, func(tx *store.Tx) (err error) { a, err = tx.Authority(store.Cluster); return err })
+			return a
+		}
+		settle := func() {
+			a := now()
+			write(t, s, func(tx *store.Tx) error { return tx.CRLPublished(a) })
+			wantEqual(t, "due once it is published", now().CRLDue, 0)
+		}
+		revoke := func(tx *store.Tx, _ store.Authority) error {
+			return tx.Revoke(store.Revocation{Authority: store.Cluster, Serial: 7, Reason: profile.Superseded, Since: epoch})
+		}
+		for name, change := range map[string]func(*store.Tx, store.Authority) error{
+			"a revocation": revoke,
+			"a floor": func(tx *store.Tx, a store.Authority) error {
+				a.Counter.Floor += 2
+				return tx.SetCounter(a.ID, a.Counter)
+			},
+			"a number":      func(tx *store.Tx, a store.Authority) error { return tx.SetCRLNumber(a.ID, a.CRLNumber+1) },
+			"a prepared CA": func(tx *store.Tx, a store.Authority) error { a.Next[0]++; return tx.PutAuthority(a) },
+			"another CA":    func(tx *store.Tx, a store.Authority) error { a.Active[0]++; return tx.PutAuthority(a) },
+			"a replaced CA": func(tx *store.Tx, a store.Authority) error {
+				a.Old = append(a.Old, store.Sum{9})
+				return tx.PutAuthority(a)
+			},
+		} {
+			settle()
+			a := now()
+			write(t, s, func(tx *store.Tx) error { return change(tx, a) })
+			wantEqual(t, name, now().CRLDue, 1)
+		}
+		settle()
+		a := now()
+		a.Counter.Reserved++
+		write(t, s, func(tx *store.Tx) error { return tx.SetCounter(a.ID, a.Counter) })
+		wantEqual(t, "another number", now().CRLDue, 0)
+		// A change while the list was made is not on it.
+		write(t, s, func(tx *store.Tx) error { return tx.SetCRLNumber(store.Cluster, 100) })
+		a = now()
+		write(t, s, func(tx *store.Tx) error { return revoke(tx, a) })
+		write(t, s, func(tx *store.Tx) error { return tx.CRLPublished(a) })
+		wantEqual(t, "a change since then", now().CRLDue, 2)
+	})
+}
+
 // TestCAUse counts in so many words.
 func TestCAUse(t *testing.T) {
 	each(t, func(t *testing.T, s *storetest.Store) {
