@@ -40,9 +40,25 @@ func (l *Locked) seenWithMark(machine string) (s serial.Seen, damaged, err error
 		return s, damaged, err
 	}
 	note, err := l.lock.Note()
-	s.Mark = parseMark(note)
+	if err != nil {
+		return s, damaged, err
+	}
+	own, err := l.lockID()
+	var in string
+	s.Mark, in = parseMark(note)
 	s.Unmarked = s.Mark == serial.Mark{}
+	s.Copied = in != "" && in != own
 	return s, damaged, err
+}
+
+// lockIDSize is the length of what lockID returns, in bytes.
+const lockIDSize = 16
+
+// lockID tells the lock file from every other file, and so from a copy of it, which
+// has its content.
+func (l *Locked) lockID() (string, error) {
+	st, err := l.lock.Stat()
+	return fmt.Sprintf("%016x", st.Inode^uint64(st.Birth)*0x9e3779b97f4a7c15), err
 }
 
 // seen reads both files. One that is damaged does not keep the other from counting.
@@ -120,11 +136,11 @@ func (l *Locked) WriteFloor(f serial.Floor) error {
 // Announce says what the mark becomes when the caller's transaction is committed.
 func (l *Locked) Announce(m serial.Mark) { l.announced = m }
 
-// WriteMark notes, in the lock file, what was announced: 40 bytes, the highest number
-// reserved and the highest issued. The caller has committed it. Each number only
-// rises. It costs no sync: an older mark after a power cut means that less is
-// noticed, not that something is refused; none at all, that a cut between file and
-// commit is taken for a database set back.
+// WriteMark notes, in the lock file, what was announced: 57 bytes, the highest number
+// reserved, the highest issued, and which file they were noted in. The caller has
+// committed it. Each number only rises. It costs no sync: an older mark after a power
+// cut means that less is noticed, not that something is refused; none at all, that a
+// cut between file and commit is taken for a database set back.
 func (l *Locked) WriteMark() error {
 	if l.announced == (serial.Mark{}) {
 		return nil
@@ -133,25 +149,37 @@ func (l *Locked) WriteMark() error {
 	if err != nil {
 		return err
 	}
-	have := parseMark(note)
+	own, err := l.lockID()
+	if err != nil {
+		return err
+	}
+	have, in := parseMark(note)
 	m := serial.Mark{Reserved: max(have.Reserved, l.announced.Reserved), Last: max(have.Last, l.announced.Last)}
-	if m == have {
+	if m == have && in == own {
 		return nil
 	}
-	return l.lock.SetNote(fmt.Appendf(nil, "%19d %19d\n", m.Reserved, m.Last))
+	return l.lock.SetNote(formatMark(m, own))
 }
 
-// parseMark reads what WriteMark wrote. Anything else says nothing.
-func parseMark(note []byte) serial.Mark {
+func formatMark(m serial.Mark, in string) []byte {
+	return fmt.Appendf(nil, "%19d %19d %s\n", m.Reserved, m.Last, in)
+}
+
+// parseMark reads what WriteMark wrote, and which file it was written in; nothing of
+// that stands in a mark of an earlier version. Anything else says nothing.
+func parseMark(note []byte) (m serial.Mark, in string) {
 	line, _, whole := bytes.Cut(note, []byte("\n"))
 	words := bytes.Fields(line)
-	if !whole || len(words) != 2 {
-		return serial.Mark{}
+	if !whole || len(words) < 2 || len(words) > 3 || len(words) == 3 && len(words[2]) != lockIDSize {
+		return serial.Mark{}, ""
 	}
 	reserved, err := serial.Parse(string(words[0]))
 	if err != nil {
-		return serial.Mark{}
+		return serial.Mark{}, ""
 	}
 	last, _ := serial.Parse(string(words[1])) // 0 while nothing was issued
-	return serial.Mark{Reserved: reserved, Last: last}
+	if len(words) == 3 {
+		in = string(words[2])
+	}
+	return serial.Mark{Reserved: reserved, Last: last}, in
 }

@@ -40,7 +40,7 @@ func TestMark(t *testing.T) {
 		}
 		l.lock = next.lock
 	}
-	if st, err := os.Stat(filepath.Join(path, "lock")); err != nil || st.Size() != 40 {
+	if st, err := os.Stat(filepath.Join(path, "lock")); err != nil || st.Size() != 57 {
 		t.Errorf("the lock file: %v, %v", st, err)
 	}
 }
@@ -58,7 +58,7 @@ func TestParseMark(t *testing.T) {
 		"12 3 4\n":   {},
 		"12 3\nrest": {Reserved: 12, Last: 3},
 	} {
-		if got := parseMark([]byte(in)); got != want {
+		if got, _ := parseMark([]byte(in)); got != want {
 			t.Errorf("parseMark(%q) = %+v, want %+v", in, got, want)
 		}
 	}

@@ -69,7 +69,8 @@ func FuzzDirectory(f *testing.F) {
 		if seen, err := l.Salvage("m"); err == nil && (seen.Serial < 0 || seen.Exists != (seen.Serial > 0)) {
 			t.Fatalf("%q is %+v", number, seen)
 		}
-		if m := parseMark(number); parseMark(fmt.Appendf(nil, "%19d %19d\n", m.Reserved, m.Last)) != m && m.Reserved != 0 {
+		m, in := parseMark(number)
+		if again, where := parseMark(formatMark(m, in)); (again != m || where != in) && m.Reserved != 0 {
 			t.Fatalf("%q is %v", number, m)
 		}
 	})

@@ -159,6 +159,15 @@ func (l *Lock) Note() ([]byte, error) {
 	return b[:n], nil
 }
 
+// Stat describes the lock file.
+func (l *Lock) Stat() (Stat, error) {
+	st, err := statx(int(l.f.Fd()), "", unix.AT_EMPTY_PATH)
+	if err != nil {
+		return st, fmt.Errorf("examining %s: %w", l.f.Name(), err)
+	}
+	return st, nil
+}
+
 // SetNote notes b, at most 64 bytes, in the place of the first bytes of the note that
 // is there: notes of one kind have one length.
 func (l *Lock) SetNote(b []byte) error {

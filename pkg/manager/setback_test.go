@@ -166,6 +166,25 @@ func TestDatabaseSetBackWithoutTheLock(t *testing.T) {
 	h.wantBelowFloor(last)
 }
 
+// A directory is copied while it is in use: the database first, the serial file after
+// one more number was taken. Then the original goes on, and the copy must not.
+func TestCopyOfTwoMoments(t *testing.T) {
+	h := newHistory(t)
+	h.mustIssue(3)
+	original, copied := h.dir, filepath.Join(t.TempDir(), "copy")
+	if out, err := exec.Command("cp", "-a", original, copied).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	h.mustIssue(1)
+	h.copy(filepath.Join(original, "ca", "serial"), filepath.Join(copied, "ca", "serial"))
+	h.mustIssue(5)
+	h.dir, h.config.Dir = copied, copied
+	_, err := h.issue(1)
+	h.wantBack(err)
+	h.recover(RecoverRequest{Authority: Cluster})
+	h.mustIssue(2)
+}
+
 // The lock file alone may be lost: the next one gets its mark before the serial file
 // goes ahead of the database, so a process that dies then still stops nobody.
 func TestLockLost(t *testing.T) {

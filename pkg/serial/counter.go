@@ -74,6 +74,7 @@ type Seen struct {
 	Floor    Floor  // content of min-serial; 0 without one
 	Mark     Mark   // the zero Mark without one, and when nobody else was kept from committing
 	Unmarked bool   // the place of the mark was looked at, and there is none
+	Copied   bool   // the mark was made in another file than it stands in
 	Copies   Number // the highest in further files, written after the serial file; 0 without any
 	Timeline uint32 // the database's timeline now; 0 on SQLite
 }
@@ -105,7 +106,8 @@ func (e *WentBackError) FaultKind() fault.Kind { return fault.Unavailable }
 // floor can refuse those any more. Any other difference leaves no record that is
 // known to be the newest: nor does a file ahead of the row, where the mark is lost that
 // would say which it was. (Who finds no mark beside a row and a file that agree notes
-// one before the file goes ahead.) A row that was never written with a file (the first
+// one before the file goes ahead.) And nor does it in a copy of the directory, made while
+// the count went on: its parts are of different moments. A row that was never written with a file (the first
 // reservation of a new authority) has nothing to compare.
 func (r Row) check(s Seen) error {
 	switch {
@@ -122,6 +124,8 @@ func (r Row) check(s Seen) error {
 		return &WentBackError{fmt.Sprintf("this directory was last used on another machine (count %v)", r.Reserved)}
 	case s.Serial > r.Reserved && s.Unmarked:
 		return &WentBackError{fmt.Sprintf("the serial file says %v, the database %v, and the lock file not which of them is right", s.Serial, r.Reserved)}
+	case s.Serial > r.Reserved && s.Copied:
+		return &WentBackError{fmt.Sprintf("the serial file says %v, the database %v, and the lock file is a copy of another directory's", s.Serial, r.Reserved)}
 	case s.Serial > r.Reserved:
 		return nil
 	case s.Serial < r.Reserved:
@@ -236,6 +240,6 @@ func Recover(r Row, s Seen, atLeast Number, keepFloor bool, now time.Time) (Row,
 // again. Any other file behind the row may have come back together with an older row
 // ([Recover]).
 func (r Row) Overwritten(s Seen) bool {
-	return s.Exists && s.Serial < r.Reserved && s.File == r.File &&
+	return s.Exists && s.Serial < r.Reserved && s.File == r.File && !s.Copied &&
 		s.Mark == r.Mark() && s.Copies <= r.Reserved && s.Timeline == r.Timeline
 }
