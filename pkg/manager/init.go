@@ -75,16 +75,16 @@ func (m *Manager) initialise(ctx context.Context, req InitRequest) (created bool
 	}
 	created, err = m.initCA(ctx, db, locked, contents, req)
 	if err == nil || errors.Is(err, ErrInitialised) {
-		if failed := m.firstCRL(ctx, db, locked, req.Authority); failed != nil {
+		if failed := m.firstCRL(ctx, db, locked, req.Authority, created && !req.Adopt); failed != nil {
 			return created, failed
 		}
 	}
 	return created, err
 }
 
-// firstCRL publishes a revocation list where there is none, or it is due, and the CA can
-// sign one.
-func (m *Manager) firstCRL(ctx context.Context, db *store.Store, l *authority.Locked, id AuthorityID) error {
+// firstCRL publishes a revocation list where there is none, or it is due, or it is that of
+// a lost CA in whose place a new one was made, and the CA can sign one.
+func (m *Manager) firstCRL(ctx context.Context, db *store.Store, l *authority.Locked, id AuthorityID, made bool) error {
 	found, err := l.HasCRL()
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (m *Manager) firstCRL(ctx context.Context, db *store.Store, l *authority.Lo
 		due = row.CRLDue > 0
 		return err
 	})
-	if err != nil || found && !due {
+	if err != nil || found && !due && !made {
 		return err
 	}
 	c := &crlMaker{Manager: m, id: id, db: db, locked: l}

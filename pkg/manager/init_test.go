@@ -340,3 +340,26 @@ func TestAllAtOnce(t *testing.T) {
 		last = f
 	}
 }
+
+// TestInitAfterLoss makes a CA where the revocation list of a lost one is left: the new
+// CA's takes its place.
+func TestInitAfterLoss(t *testing.T) {
+	w := newWorld(t)
+	w.init()
+	for _, name := range []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", "ca/cert.pem", "ca/key.pem", "ca/bundle.pem"} {
+		if err := os.Remove(filepath.Join(w.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := w.init().Verifier(context.Background(), Cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := v.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Bundle.Believed(list); err != nil {
+		t.Errorf("the list that is published: %v", err)
+	}
+}
