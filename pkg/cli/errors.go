@@ -241,6 +241,8 @@ func stateHints(err error) []string {
 	switch {
 	case errors.Is(err, manager.ErrNotInitialised):
 		return []string{`name the directory with --dir or X509CTL_DIR, or make a CA with "x509ctl ca init"`}
+	case errors.Is(err, manager.ErrUnknownCA):
+		return []string{"move its key.pem, cert.pem and chain.pem away, and leave serial where it is: so no number is given twice"}
 	case errors.Is(err, manager.ErrNoProject):
 		return []string{`"x509ctl project list" has those that there are, and "x509ctl project create" makes one`}
 	case errors.Is(err, manager.ErrPrepared):

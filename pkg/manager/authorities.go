@@ -17,6 +17,10 @@ const projectPrefix = "project:"
 // ErrNoProject means that no project of that id was created.
 var ErrNoProject = fault.New(fault.NotFound, "there is no such project")
 
+// ErrUnknownCA means that files of a project's CA, or of the root's, are in the place of a
+// new one: the database was restored from before it was made.
+var ErrUnknownCA = fault.New(fault.Exists, "there is a CA here that the database doesn't know")
+
 // ProjectAuthority returns the id of a project's authority. Projects' ids are equal
 // without regard to case, so it is the same for all spellings of one.
 //

@@ -124,7 +124,10 @@ func (m *Manager) initCA(ctx context.Context, db *store.Store, locked *authority
 	if req.Adopt {
 		return true, m.adopt(ctx, db, locked, req)
 	}
-	if contents.Key {
+	switch {
+	case contents.Key && req.Authority != Cluster:
+		return false, fmt.Errorf("opening %s: %w", locked.Path(), ErrUnknownCA)
+	case contents.Key:
 		return false, ErrForeignCA
 	}
 	err = m.makeCA(ctx, db, locked, req)

@@ -351,3 +351,45 @@ func TestProjectFloor(t *testing.T) {
 		}
 	}
 }
+
+// TestProjectForgotten restores a database of before the first project, beside the files
+// of the project: no number of theirs is given again.
+func TestProjectForgotten(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	ctx := context.Background()
+	var archive bytes.Buffer
+	if err := m.Backup(ctx, &archive); err != nil {
+		t.Fatal(err)
+	}
+	w.project(m, "p")
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(w.dir, databaseFile+suffix)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Restore(ctx, w.config, &archive, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"project-root", "projects/p"} {
+		_, err := w.manager().CreateProject(ctx, CreateProjectRequest{ID: "p"})
+		if !errors.Is(err, ErrUnknownCA) || !strings.Contains(err.Error(), dir) {
+			t.Fatalf("beside the files of %s: %v", dir, err)
+		}
+		for _, name := range []string{"key.pem", "cert.pem", "chain.pem"} {
+			path := filepath.Join(w.dir, dir, name)
+			if err := os.Rename(path, path+".away"); err != nil && (dir != "project-root" || name != "chain.pem") {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.project(w.manager(), "p")
+	root, err := w.manager().Authority(ctx, ProjectRoot)
+	if err != nil || root.CASerial == "1" || root.CASerial == "2" {
+		t.Errorf("the new root has the number %s: %v", root.CASerial, err)
+	}
+	p, err := w.manager().Authority(ctx, mustProject(t, "p"))
+	if err != nil || p.CASerial == "2" || p.Issuer != root.Subject {
+		t.Errorf("the new CA has the number %s of %s: %v", p.CASerial, p.Issuer, err)
+	}
+}
