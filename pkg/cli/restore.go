@@ -33,7 +33,12 @@ Nobody knows which serial numbers were used since the backup was made. So the
 count goes on above what --at-least or --from say, or jumps to where the clock is,
 as "x509ctl serial recover --restored" does; and the minimum accepted serial number
 moves there too, because certificates may exist that the backup does not know,
-unless --keep-min-serial says that there are none.`,
+unless --keep-min-serial says that there are none.
+
+What was revoked after the backup is revoked again, if the ca/crl.pem that is in the
+directory lists it: leave it there, or bring a copy from another machine. Otherwise
+those revocations are lost, and so is what was blocked since: a compromised key whose
+certificate had expired, or is not in the backup, can get certificates again.`,
 		Example: `  x509ctl restore x509ctl.tar`,
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

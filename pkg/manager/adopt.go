@@ -32,7 +32,15 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 		if err != nil {
 			return err
 		}
+		row.Active = ca.Fingerprint()
+		list, err := publishedCRL(l, row)
+		if err != nil {
+			return err
+		}
 		counter := row.Counter
+		if list != nil {
+			counter.Floor = max(counter.Floor, list.Floor())
+		}
 		if own {
 			counter.Last = max(counter.Last, number)
 		}
@@ -44,7 +52,10 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 			return err
 		}
 		row.Counter = counter
-		return m.activate(tx, l, row, ca, own, "adopt")
+		if err := m.activate(tx, l, row, ca, own, "adopt"); err != nil {
+			return err
+		}
+		return m.salvageCRL(tx, row, list)
 	})
 	if err != nil {
 		return err

@@ -220,6 +220,13 @@ func (m *Manager) recoverSerial(ctx context.Context, req RecoverRequest) (Serial
 		if err != nil {
 			return err
 		}
+		list, err := publishedCRL(l, row)
+		if err != nil {
+			return err
+		}
+		if list != nil {
+			row.Counter.Floor = max(row.Counter.Floor, list.Floor())
+		}
 		counter, err := serial.Recover(row.Counter, s, req.AtLeast, req.KeepFloor, m.now())
 		if err != nil {
 			return err
@@ -229,6 +236,9 @@ func (m *Manager) recoverSerial(ctx context.Context, req RecoverRequest) (Serial
 		}
 		out = describe(counter, serial.Seen{})
 		if err := setCounter(tx, l, req.Authority, counter); err != nil {
+			return err
+		}
+		if err := m.salvageCRL(tx, row, list); err != nil {
 			return err
 		}
 		return tx.Audit(m.audit("recover-serial", out.Reserved.String(), done, "min-serial "+out.Floor.String()))

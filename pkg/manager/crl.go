@@ -124,8 +124,17 @@ func (c *crlMaker) publish(ctx context.Context) (out madeCRL, err error) {
 	if err != nil {
 		return out, err
 	}
+	list, err := publishedCRL(c.locked, row)
+	if err != nil { // others can write it, or it is no file: it is replaced
+		list = nil
+	}
 	var n authority.NewCRL
 	err = c.db.Write(ctx, func(tx *store.Tx) (err error) {
+		if listNumber(list) > row.CRLNumber { // the database was set back
+			if err := c.salvageCRL(tx, row, list); err != nil {
+				return err
+			}
+		}
 		if n, out.Entries, err = c.collect(tx); err == nil {
 			row, err = tx.Authority(c.id)
 		}

@@ -46,6 +46,25 @@ SELECT authority, serial, ?, ?, not_after
 	return tx.crlDue(r.Authority)
 }
 
+// RestoreRevocation records r again, for a certificate that need not be recorded and is
+// then taken to expire at a time. One that is revoked already stays so, but for
+// [profile.KeyCompromise], which becomes its reason.
+func (tx *Tx) RestoreRevocation(r Revocation, expiry time.Time) error {
+	_, err := tx.exec(`
+INSERT INTO revocations (authority, serial, reason, since, not_after)
+VALUES (?, ?, ?, ?, coalesce((SELECT not_after FROM certificates WHERE authority = ? AND serial = ?), ?))
+    ON CONFLICT (authority, serial) DO UPDATE SET reason = excluded.reason WHERE excluded.reason = '`+string(profile.KeyCompromise)+`'`,
+		string(r.Authority), int64(r.Serial), string(r.Reason), r.Since.Unix(), string(r.Authority), int64(r.Serial), expiry.Unix())
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`UPDATE certificates SET state = '`+stateRevoked+`' WHERE authority = ? AND serial = ?`, string(r.Authority), int64(r.Serial))
+	if err != nil {
+		return err
+	}
+	return tx.crlDue(r.Authority)
+}
+
 // Revocation returns the revocation of the certificate with that serial number.
 // Errors: [fault.NotFound].
 func (tx *Tx) Revocation(id AuthorityID, n serial.Number) (Revocation, error) {

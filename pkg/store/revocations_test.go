@@ -257,6 +257,34 @@ func TestCRLDue(t *testing.T) {
 	})
 }
 
+// A revocation that a database has lost is recorded again, whether or not it knows the
+// certificate.
+func TestRestoreRevocation(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		populate(t, s)
+		restore := func(n serial.Number, why profile.Reason) {
+			r := store.Revocation{Authority: store.Cluster, Serial: n, Reason: why, Since: epoch}
+			write(t, s, func(tx *store.Tx) error { return tx.RestoreRevocation(r, epoch.Add(time.Hour)) })
+		}
+		reason := func(n serial.Number) (why profile.Reason) {
+			read(t, s, func(tx *store.Tx) error {
+				r, err := tx.Revocation(store.Cluster, n)
+				why = r.Reason
+				return err
+			})
+			return why
+		}
+		for _, n := range []serial.Number{7, 1 << 50} {
+			restore(n, profile.Superseded)
+			wantEqual(t, "reason", reason(n), profile.Superseded)
+			restore(n, profile.Unspecified)
+			wantEqual(t, "reason of one that is revoked", reason(n), profile.Superseded)
+			restore(n, profile.KeyCompromise)
+			wantEqual(t, "reason of a compromised one", reason(n), profile.KeyCompromise)
+		}
+	})
+}
+
 // TestCAUse counts in so many words.
 func TestCAUse(t *testing.T) {
 	each(t, func(t *testing.T, s *storetest.Store) {
