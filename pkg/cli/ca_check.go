@@ -37,8 +37,8 @@ is 6 when there is an error, and 0 when there are only others.
 --repair mends what can be mended without a decision, and says what it did: it puts
 files into their places that a killed process had not got to, removes what it left,
 takes keys and the database out of the sight of others, writes a serial or min-serial
-file again that was overwritten, and makes a new revocation list. It never touches what is in a key, and
-makes no number lower. "x509ctl check" is the same command.`,
+file again that was overwritten, and makes a new revocation list. It never touches
+what is in a key, and makes no number lower. "x509ctl check" is the same command.`,
 		Example: `  # is all well? (from cron, or before a backup)
   x509ctl ca check
 
