@@ -252,7 +252,10 @@ var checkCases = []struct {
 
 	{"lower min-serial", func(h *history) { h.put("ca/min-serial", "1\n") }, "error min-serial ca/min-serial", true},
 	{"no min-serial", func(h *history) { h.must(os.Remove(h.path("ca/min-serial"))) }, "error min-serial ca/min-serial", true},
-	{"empty min-serial", func(h *history) { h.put("ca/min-serial", "") }, "error min-serial ca/min-serial", false},
+	{"empty min-serial", func(h *history) { h.put("ca/min-serial", "") }, "error min-serial ca/min-serial", true},
+	{"no number in min-serial", func(h *history) { h.put("ca/min-serial", "-1\n") }, "error min-serial ca/min-serial", true},
+	{"no word of min-serial", func(h *history) { h.put("ca/min-serial", "abc\n") }, "error min-serial ca/min-serial", true},
+	{"min-serial far ahead", func(h *history) { h.put("ca/min-serial", "99999\n") }, "warning min-serial ca/min-serial", false},
 
 	{"no bundle", func(h *history) { h.must(os.Remove(h.path("ca/bundle.pem"))) }, "error bundle ca/bundle.pem", true},
 	{"empty bundle", func(h *history) { h.put("ca/bundle.pem", "") }, "error bundle ca/bundle.pem", true},

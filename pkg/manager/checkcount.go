@@ -91,6 +91,21 @@ func parts(err error) []error {
 	return all
 }
 
+// An AheadError is a floor above every number that was given.
+type AheadError struct {
+	Path     string
+	Floor    serial.Floor
+	Reserved serial.Number
+}
+
+func (e *AheadError) Error() string {
+	return fmt.Sprintf("%s says %v, and the highest number is %v: all certificates are put out; "+
+		"issue them anew, or write the right number there before anything is issued, if nobody meant it", e.Path, e.Floor, e.Reserved)
+}
+
+// FaultKind makes the error [fault.Unavailable].
+func (e *AheadError) FaultKind() fault.Kind { return fault.Unavailable }
+
 // floor asks whether verifiers know of every certificate that was put out.
 func (e *examination) floor() {
 	if e.row == nil || e.ca == nil {
@@ -98,12 +113,17 @@ func (e *examination) floor() {
 	}
 	path := e.inCA(authority.FloorName)
 	have, err := e.ca.Floor()
-	if err != nil {
+	var damaged *NumberFileError
+	if err != nil && !errors.As(err, &damaged) {
 		e.unread(path, err)
 		return
 	}
 	want := max(e.row.Counter.Floor, 1)
 	switch {
+	case err != nil: // the row has the number that belongs there
+	case serial.Number(have) > e.row.Counter.Reserved+1:
+		e.say(SeverityWarning, path, &AheadError{path, have, e.row.Counter.Reserved})
+		return
 	case have == 0:
 		err = fmt.Errorf("opening %s: %w", path, ErrNoBundle)
 	case have < want:

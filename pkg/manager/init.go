@@ -365,6 +365,9 @@ func (m *Manager) activate(tx *store.Tx, l *authority.Locked, row store.Authorit
 		return err
 	}
 	cert := ca.Certificate()
+	if err := tx.BlockKey(row.ID, sha256.Sum256(cert.RawSubjectPublicKeyInfo), 0, m.now()); err != nil {
+		return err
+	}
 	if ours {
 		if err := tx.InsertCertificates([]Certificate{m.caRecord(row.ID, cert)}); err != nil {
 			return err

@@ -137,7 +137,10 @@ func (r *renewal) change(ctx context.Context, fn func(*store.Tx, *store.Authorit
 			return err
 		}
 		r.locked.Announce(row.Counter.Mark())
-		return tx.PutAuthority(row)
+		if err := tx.PutAuthority(row); err != nil {
+			return err
+		}
+		return r.blockCAKeys(tx, r.locked, row.ID, was.Active, row.Active, row.Next)
 	})
 	if err != nil {
 		return row, err

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 
 	"x509ctl/pkg/authority"
@@ -11,10 +12,13 @@ import (
 	"x509ctl/pkg/store"
 )
 
-// ErrKeyBlocked means that a key was revoked for compromise.
+// ErrKeyBlocked means that a key was revoked for compromise, or is a CA's.
 var ErrKeyBlocked = fault.New(fault.Denied, "the key is blocked")
 
 func keyBlocked(by serial.Number) error {
+	if by == 0 {
+		return fmt.Errorf("%w: it is a CA's", ErrKeyBlocked)
+	}
 	return fmt.Errorf("%w: certificate %v was revoked because it is compromised", ErrKeyBlocked, by)
 }
 
@@ -23,16 +27,40 @@ func (j *job) checkKey(tx *store.Tx, id AuthorityID) error {
 	if j.refused() {
 		return nil
 	}
-	by, err := tx.BlockedKey(id, j.keyHash)
-	j.refuseBlocked(by)
+	by, blocked, err := tx.BlockedKey(id, j.keyHash)
+	j.refuseBlocked(by, blocked)
 	return err
 }
 
-// refuseBlocked refuses j if a certificate is the reason that its key is blocked.
-func (j *job) refuseBlocked(by serial.Number) {
-	if by != 0 && !j.refused() {
+// refuseBlocked refuses j if its key is blocked, with a certificate or as a CA's.
+func (j *job) refuseBlocked(by serial.Number, blocked bool) {
+	if blocked && !j.refused() {
 		j.refuse(keyBlocked(by))
 	}
+}
+
+// blockedBy is store.Tx.BlockedKey, of the time that the table is of.
+func (t *nodeTable) blockedBy(key [32]byte) (by serial.Number, blocked bool) {
+	by, blocked = t.blocked[key]
+	return by, blocked
+}
+
+// blockCAKeys blocks the keys of these CAs, whether or not they stay: who has the key of
+// one that was stolen gets no certificate with it.
+func (m *Manager) blockCAKeys(tx *store.Tx, l *authority.Locked, id AuthorityID, cas ...authority.Fingerprint) error {
+	for _, f := range cas {
+		if f == (authority.Fingerprint{}) {
+			continue
+		}
+		chain, err := l.Chain(f)
+		if err != nil {
+			return err
+		}
+		if err := tx.BlockKey(id, sha256.Sum256(chain[0].RawSubjectPublicKeyInfo), 0, m.now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // revokeBatch is how many certificates one transaction revokes: others wait for it.

@@ -248,7 +248,7 @@ func (m *Manager) signMany(ctx context.Context, t *terms, ca *authority.Authorit
 		return err
 	}
 	parallel(len(jobs), func(i int) {
-		jobs[i].refuseBlocked(table.blocked[jobs[i].keyHash])
+		jobs[i].refuseBlocked(table.blockedBy(jobs[i].keyHash))
 		jobs[i].prepare(*t, ca, table.find)
 	})
 

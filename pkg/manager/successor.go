@@ -215,7 +215,7 @@ func (r *reissuer) rehearsed(ctx context.Context, list []Reissued) error {
 	for i := range list {
 		if x := &list[i]; x.Err == nil && !x.Reused {
 			j := r.job(x.Old)
-			j.refuseBlocked(table.blocked[j.keyHash])
+			j.refuseBlocked(table.blockedBy(j.keyHash))
 			if !j.refused() {
 				_, j.result.Err = j.approve(table.find)
 			}

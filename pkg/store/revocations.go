@@ -184,7 +184,7 @@ func (tx *Tx) NoteFloor(id AuthorityID, floor serial.Floor, at, forget time.Time
 }
 
 // BlockKey blocks the key whose SubjectPublicKeyInfo has that SHA-256, for good; n is
-// the certificate that it was revoked with. It counts as a change of nodes: see
+// the certificate that it was revoked with, 0 for a CA's key. It counts as a change of nodes: see
 // Authority.Generation. A key that is blocked already stays so.
 // Errors: [fault.NotFound], no such authority.
 func (tx *Tx) BlockKey(id AuthorityID, spkiHash [32]byte, n serial.Number, since time.Time) error {
@@ -198,18 +198,18 @@ ON CONFLICT (authority, spki_hash) DO NOTHING`,
 	return tx.newGeneration(id)
 }
 
-// BlockedKey returns the number of the certificate that a key was revoked with, 0 for
-// a key that is not blocked.
-func (tx *Tx) BlockedKey(id AuthorityID, spkiHash [32]byte) (n serial.Number, err error) {
+// BlockedKey reports whether a key is blocked, and returns the number of the certificate
+// that it was revoked with, 0 for a CA's key.
+func (tx *Tx) BlockedKey(id AuthorityID, spkiHash [32]byte) (n serial.Number, blocked bool, err error) {
 	err = tx.row(`SELECT serial FROM blocked_keys WHERE authority = ? AND spki_hash = ?`, []any{string(id), spkiHash[:]}, &n)
 	if errors.Is(err, errNoRow) {
-		return 0, nil
+		return 0, false, nil
 	}
-	return n, err
+	return n, err == nil, err
 }
 
-// BlockedKeys returns all blocked keys of an authority, with what BlockedKey returns
-// for each.
+// BlockedKeys returns all blocked keys of an authority, with what BlockedKey
+// returns for each.
 func (tx *Tx) BlockedKeys(id AuthorityID) (map[[32]byte]serial.Number, error) {
 	all := map[[32]byte]serial.Number{}
 	err := tx.rows(`SELECT spki_hash, serial FROM blocked_keys WHERE authority = ?`, []any{string(id)}, func(r *sql.Rows) error {

@@ -174,16 +174,17 @@ func TestBlockKey(t *testing.T) {
 		}
 		read(t, s, func(tx *store.Tx) error {
 			for id, want := range map[store.AuthorityID]map[[32]byte]serial.Number{store.Cluster: {key: 7}, "other": {}} {
-				n, err := tx.BlockedKey(id, key)
+				n, blocked, err := tx.BlockedKey(id, key)
 				must(t, err)
 				wantEqual(t, "blocked by", n, want[key])
+				wantEqual(t, "blocked", blocked, id == store.Cluster)
 				all, err := tx.BlockedKeys(id)
 				must(t, err)
 				wantEqual(t, "all", all, want)
 			}
-			n, err := tx.BlockedKey(store.Cluster, [32]byte{2})
+			_, blocked, err := tx.BlockedKey(store.Cluster, [32]byte{2})
 			must(t, err)
-			wantEqual(t, "another key", n, 0)
+			wantEqual(t, "another key", blocked, false)
 			return nil
 		})
 		wantKind(t, "no authority", s.Write(t.Context(), func(tx *store.Tx) error { return tx.BlockKey("none", key, 1, epoch) }), fault.NotFound)
