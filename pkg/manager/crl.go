@@ -279,6 +279,14 @@ func (m *Manager) spread(ctx context.Context, id AuthorityID, change string) err
 	return m.tell(ctx, id, change, err)
 }
 
+// finishCRL publishes the revocation list that somebody was killed at, or failed to
+// publish. That it fails again is no reason to keep back certificates.
+func (m *Manager) finishCRL(ctx context.Context, id AuthorityID) {
+	if err := m.spread(ctx, id, "finish"); err != nil && m.config.Warn != nil {
+		m.config.Warn(err)
+	}
+}
+
 // tell runs the change hook, whether or not the revocation list could be published.
 func (m *Manager) tell(ctx context.Context, id AuthorityID, change string, unpublished error) error {
 	if err := errors.Join(unpublished, m.runChangeHook(ctx, id, change)); err != nil {

@@ -144,14 +144,6 @@ func (m *Manager) run(ctx context.Context, t terms, jobs []*job) ([]SignResult, 
 	return results, nil
 }
 
-// finishCRL publishes the revocation list that somebody was killed at, or failed to
-// publish. That it fails again is no reason to keep back certificates.
-func (m *Manager) finishCRL(ctx context.Context, id AuthorityID) {
-	if err := m.spread(ctx, id, "finish"); err != nil && m.config.Warn != nil {
-		m.config.Warn(err)
-	}
-}
-
 func (m *Manager) attempt(ctx context.Context, t *terms, jobs []*job) error {
 	ca, err := m.signer(t.id)
 	if err != nil {
