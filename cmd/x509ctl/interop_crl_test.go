@@ -47,7 +47,11 @@ func TestCRLReaders(t *testing.T) {
 			c := newCluster(t)
 			below, single := c.identity(node2, "ecdsa-p256"), c.identity(node2, "ecdsa-p256")
 			server, good := c.identity(node1, "ecdsa-p256"), c.identity(node2, "ecdsa-p256")
-			ask := r.start(t, c, server)
+			start := r.start(t, c, server)
+			ask := func(id identity) error {
+				id.ca = c.path("ca", "bundle.pem")
+				return start(id)
+			}
 			accepted := func(what string, id identity) {
 				t.Helper()
 				if err := ask(id); err != nil {
@@ -69,8 +73,23 @@ func TestCRLReaders(t *testing.T) {
 			refused("by itself", single)
 			refused("still", below)
 			accepted("another", good)
+			// A replaced CA is trusted still, and the file has a list of each.
+			c.ok("ca", "renew-crypto", "--yes")
+			renewed, next := c.identity(node2, "ecdsa-p256"), c.identity(node2, "ecdsa-p256")
+			accepted("of the new CA", renewed)
+			accepted("of the old CA", good)
+			c.ok("cert", "revoke", number(t, good), number(t, renewed), "--yes")
+			refused("of the old CA, by itself", good)
+			refused("of the new CA, by itself", renewed)
+			accepted("another of the new CA", next)
 		})
 	}
+}
+
+// number returns the serial number of id's certificate.
+func number(t *testing.T, id identity) string {
+	t.Helper()
+	return keyPair(t, id).Leaf.SerialNumber.String()
 }
 
 func opensslCRL(_ *testing.T, c *cluster, _ identity) func(identity) error {
@@ -137,7 +156,8 @@ http {
 `, dir, port, server.cert, server.key, c.path("ca")))
 	s := serve(t, nil, nil, "nginx", "-p", dir, "-c", conf, "-e", "stderr")
 	t.Cleanup(func() { _ = s.cmd.Process.Signal(syscall.SIGTERM); <-s.done }) // or its workers go on
-	listens(t, s, port)
+	// It listens before it minds signals: one that comes too early ends it, or reloads nothing.
+	until(t, "nginx", func() bool { return strings.Contains(s.text(), "start worker process ") })
 	reloads := 0
 	return func(id identity) error {
 		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
@@ -195,7 +215,7 @@ func openvpnCRL(t *testing.T, c *cluster, server identity) func(identity) error 
 		var text string
 		until(t, "the tunnel", func() bool {
 			text = s.text()
-			return strings.Contains(text, "Initialization Sequence Completed") || strings.Contains(text, "VERIFY ERROR")
+			return strings.Contains(text, "Peer Connection Initiated") || strings.Contains(text, "VERIFY ERROR")
 		})
 		if strings.Contains(text, "VERIFY ERROR") {
 			return errors.New(text)
