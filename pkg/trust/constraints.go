@@ -2,7 +2,10 @@ package trust
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
+	"net/netip"
+	"slices"
 
 	"x509ctl/pkg/fault"
 )
@@ -31,30 +34,80 @@ type constraints struct {
 
 var emailAddress = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}
 
+// NameConstraints are what the CA certificates of one chain say together about the
+// names of the certificates below. Nil says nothing, and allows every name.
+type NameConstraints struct{ above []*constraints }
+
+// NewNameConstraints reads them from a chain: a CA's certificate first, and then those
+// above it, each signed by the next. It returns nil when there are none. A constraint
+// that can't be understood, or that a certificate of the chain itself breaks, is an
+// error: a [*VerifyError].
+func NewNameConstraints(chain []*x509.Certificate) (*NameConstraints, error) {
+	s := search{names: maxNameWork}
+	above, err := s.constraintsIn(chain)
+	if err != nil || len(above) == 0 {
+		return nil, err
+	}
+	return &NameConstraints{above}, nil
+}
+
+// Check refuses the names of a certificate that is yet to be made, whose subject is
+// commonName alone. Error: [*VerifyError].
+func (c *NameConstraints) Check(commonName string, dnsNames []string, addresses []netip.Addr) error {
+	if c == nil {
+		return nil
+	}
+	der, err := asn1.Marshal(pkix.Name{CommonName: commonName}.ToRDNSequence())
+	if err != nil {
+		return err
+	}
+	subject, err := canonicalName(der)
+	if err != nil {
+		return err
+	}
+	all := []generalName{{formDirectory, subject, "CN=" + commonName}}
+	for _, n := range dnsNames {
+		all = append(all, generalName{formDNS, []byte(n), n})
+	}
+	for _, a := range addresses {
+		all = append(all, generalName{formIP, a.AsSlice(), a.String()})
+	}
+	s := search{names: maxNameWork}
+	return s.holdAgainst(c.above, all, "")
+}
+
 // checkNames holds each certificate's names against the constraints of all CAs
-// above it. A self-issued CA's certificate is let off, so that a CA can change its
-// key (RFC 5280, section 6.1.3, b and c).
+// above it.
 func (s *search) checkNames(path []*x509.Certificate) error {
-	var above []*constraints
-	for i := len(path) - 1; i >= 0; i-- {
-		cert := path[i]
-		if len(above) > 0 && (i == 0 || !isSelfIssued(cert)) {
+	above, err := s.constraintsIn(path[1:])
+	if err != nil || len(above) == 0 {
+		return err
+	}
+	return s.checkNamesOf(path[0], above)
+}
+
+// constraintsIn returns the constraints of a chain of CAs, whose own names it holds
+// against them. A self-issued certificate is let off, so that a CA can change its key
+// (RFC 5280, section 6.1.3, b and c).
+func (s *search) constraintsIn(chain []*x509.Certificate) (above []*constraints, err error) {
+	for _, cert := range slices.Backward(chain) {
+		if len(above) > 0 && !isSelfIssued(cert) {
 			if err := s.checkNamesOf(cert, above); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		value, ok := extension(cert, oidNameConstraints)
-		if !ok || i == 0 {
+		if !ok {
 			continue
 		}
 		c, err := parseConstraints(value)
 		if err != nil {
-			return refuse(BadChain, "the name constraints in the CA certificate of %s can't be understood: %v", subject(cert), err)
+			return nil, refuse(BadChain, "the name constraints in the CA certificate of %s can't be understood: %v", subject(cert), err)
 		}
 		c.by = cert
 		above = append(above, c)
 	}
-	return nil
+	return above, nil
 }
 
 func (s *search) checkNamesOf(cert *x509.Certificate, above []*constraints) error {
@@ -68,9 +121,15 @@ func (s *search) checkNamesOf(cert *x509.Certificate, above []*constraints) erro
 	if err != nil {
 		return refuse(BadChain, "the names of %s can't be held against the constraints of the CAs above it: %v", describe(cert), err)
 	}
+	return s.holdAgainst(above, all, " of "+describe(cert))
+}
+
+// holdAgainst holds names against the constraints of all CAs above; ofWhom ends the
+// sentence about one that is refused.
+func (s *search) holdAgainst(above []*constraints, all []generalName, ofWhom string) error {
 	for _, c := range above {
 		for _, n := range all {
-			if err := s.checkName(c, n, cert); err != nil {
+			if err := s.checkName(c, n, ofWhom); err != nil {
 				return err
 			}
 		}
@@ -78,14 +137,14 @@ func (s *search) checkNamesOf(cert *x509.Certificate, above []*constraints) erro
 	return nil
 }
 
-// checkName holds one name of cert against one CA's constraints.
-func (s *search) checkName(c *constraints, n generalName, cert *x509.Certificate) error {
+// checkName holds one name against one CA's constraints.
+func (s *search) checkName(c *constraints, n generalName, ofWhom string) error {
 	for _, base := range c.excluded[n.form] {
 		if s.spend(base, n); s.exhausted != nil {
 			return s.exhausted
 		}
 		if n.isExcludedBy(base) {
-			return refuse(BadChain, "the CA certificate of %s excludes the name %s of %s", subject(c.by), n, describe(cert))
+			return refuse(BadChain, "the CA certificate of %s excludes the name %s%s", subject(c.by), n, ofWhom)
 		}
 	}
 	for _, base := range c.permitted[n.form] {
@@ -97,7 +156,7 @@ func (s *search) checkName(c *constraints, n generalName, cert *x509.Certificate
 		}
 	}
 	if len(c.permitted[n.form]) > 0 {
-		return refuse(BadChain, "the CA certificate of %s doesn't permit the name %s of %s", subject(c.by), n, describe(cert))
+		return refuse(BadChain, "the CA certificate of %s doesn't permit the name %s%s", subject(c.by), n, ofWhom)
 	}
 	return nil
 }
