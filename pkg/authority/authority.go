@@ -23,6 +23,7 @@ type Fingerprint = [sha256.Size]byte
 type Authority struct {
 	issuer      *profile.Issuer
 	chain       []*x509.Certificate // from the CA's own certificate upwards
+	limits      *trust.NameConstraints
 	key         crypto.Signer
 	encrypted   bool
 	fingerprint Fingerprint
@@ -82,7 +83,25 @@ func newAuthority(chain []*x509.Certificate, key crypto.Signer, encrypted bool) 
 	if err != nil {
 		return nil, err
 	}
-	return &Authority{issuer, chain, key, encrypted, sha256.Sum256(chain[0].Raw)}, nil
+	limits, err := trust.NewNameConstraints(chain)
+	if err != nil {
+		return nil, fault.Errorf(fault.Denied, "no verifier accepts what this CA signs: %w", err)
+	}
+	return &Authority{issuer, chain, limits, key, encrypted, sha256.Sum256(chain[0].Raw)}, nil
+}
+
+// CheckName refuses a name for which no certificate of a would be accepted, since the
+// name constraints of a CA in its chain leave no room for it. Error: [fault.Denied].
+func (a *Authority) CheckName(name string) error {
+	return asUseless(a.limits.Check(name, []string{name}, nil))
+}
+
+// asUseless makes a denial of what is against name constraints.
+func asUseless(err error) error {
+	if err != nil {
+		err = fault.Errorf(fault.Denied, "no verifier would accept a certificate for these names: %w", err)
+	}
+	return err
 }
 
 // Match returns the fingerprint of the CA whose files have these contents, when they

@@ -20,8 +20,9 @@ type ForeignCA struct {
 	Key   crypto.Signer
 }
 
-// Check refuses a CA under which nothing would be accepted. Errors: [fault.Denied].
-func (f ForeignCA) Check(now time.Time) error {
+// Check refuses a CA under which nothing would be accepted, or nothing for the cluster
+// of that name. Errors: [fault.Denied].
+func (f ForeignCA) Check(cluster string, now time.Time) error {
 	a, err := newAuthority(f.Chain, f.Key, false) // CA:TRUE, keyCertSign, a strong key
 	if errors.Is(err, ErrKeyMismatch) {
 		return fault.New(fault.Denied, "the key is not the one in the CA's certificate")
@@ -34,7 +35,7 @@ func (f ForeignCA) Check(now time.Time) error {
 			return fault.Errorf(fault.Denied, "certificate %d of the chain, of %q: %w", i+1, cert.Subject.String(), err)
 		}
 	}
-	return nil
+	return a.CheckName(cluster)
 }
 
 // checkLink judges certificate i of a chain, of which the last is a root.
@@ -49,6 +50,8 @@ func checkLink(chain []*x509.Certificate, i int, now time.Time) error {
 		return fault.New(fault.Denied, "it is not a CA's")
 	case (cert.MaxPathLen > 0 || cert.MaxPathLenZero) && cert.MaxPathLen < i:
 		return fault.Errorf(fault.Denied, "its path length is %d, and %d CA certificates stand below it", cert.MaxPathLen, i)
+	case len(cert.UnhandledCriticalExtensions) > 0:
+		return fault.Errorf(fault.Denied, "it has a critical extension that is not understood: %.80s", cert.UnhandledCriticalExtensions[0])
 	case !strongKey(cert.PublicKey):
 		return fault.New(fault.Denied, "its key is too weak, or of an unknown kind")
 	}
@@ -88,8 +91,8 @@ func (f ForeignCA) Clashes(other *x509.Certificate) bool {
 // Install puts a CA that was made elsewhere into next/, in the place of one that never
 // became active; an empty passphrase leaves its key in the clear.
 // Errors: those of [ForeignCA.Check].
-func (l *Locked) Install(f ForeignCA, passphrase []byte, now time.Time) (*Authority, error) {
-	if err := f.Check(now); err != nil {
+func (l *Locked) Install(f ForeignCA, cluster string, passphrase []byte, now time.Time) (*Authority, error) {
+	if err := f.Check(cluster, now); err != nil {
 		return nil, err
 	}
 	data, err := encodeKey(f.Key, passphrase)

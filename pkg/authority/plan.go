@@ -20,11 +20,17 @@ type Plan struct {
 // Plan checks that a certificate with names for key may be issued now for lifetime,
 // or for as much of it as the CA will live when shorten is set. It spends no number.
 //
-// Errors, all fault.Denied: *profile.LifetimeError; profile.ErrOutlivesCA.
+// Errors, all fault.Denied: *profile.LifetimeError; profile.ErrOutlivesCA; names that
+// the name constraints of a CA in the chain don't allow.
 func (a *Authority) Plan(names profile.Approved, key *profile.SubjectKey, now time.Time, lifetime time.Duration, shorten bool) (*Plan, error) {
 	validity, err := profile.LeafValidity(now, lifetime, a.issuer, shorten)
 	if err != nil {
 		return nil, err
+	}
+	if a.limits != nil {
+		if err := asUseless(a.limits.Check(names.CommonName(), names.DNSNames(), names.IPAddresses())); err != nil {
+			return nil, err
+		}
 	}
 	leaf, err := profile.NewLeaf(a.issuer, names, key, validity)
 	if err != nil {

@@ -3,12 +3,9 @@ package manager
 import (
 	"context"
 	"crypto/x509"
-	"slices"
-	"strings"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/fault"
-	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 )
@@ -106,27 +103,5 @@ func (m *Manager) adoptable(req InitRequest) (*authority.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range ca.Chain() {
-		if !allowsName(c, profile.FoldName(req.Name)) {
-			return nil, fault.Errorf(fault.Denied,
-				"no verifier accepts certificates for %s under this CA: the name constraints of %s exclude the name", req.Name, c.Subject)
-		}
-	}
-	return ca, nil
-}
-
-// allowsName reports whether the name constraints of a CA (RFC 5280, section 4.2.1.10)
-// leave room for a DNS name.
-func allowsName(ca *x509.Certificate, name string) bool {
-	within := func(domain string) bool {
-		domain = profile.FoldName(domain)
-		if strings.HasPrefix(domain, ".") { // only what is below, as most verifiers have it
-			return strings.HasSuffix(name, domain)
-		}
-		return domain == "" || name == domain || strings.HasSuffix(name, "."+domain)
-	}
-	if slices.ContainsFunc(ca.ExcludedDNSDomains, within) {
-		return false
-	}
-	return len(ca.PermittedDNSDomains) == 0 || slices.ContainsFunc(ca.PermittedDNSDomains, within)
+	return ca, ca.CheckName(req.Name)
 }

@@ -130,16 +130,19 @@ func TestForeignCARefused(t *testing.T) {
 		ca   *ForeignCA
 		kind fault.Kind
 	}{
-		"another key":     {&ForeignCA{Chain: good.with(root).Chain, Key: other.key}, fault.Denied},
-		"expired":         {edited(func(c *x509.Certificate) { c.NotAfter = w.now.Add(-time.Second) }), fault.Denied},
-		"not yet valid":   {edited(func(c *x509.Certificate) { c.NotBefore = w.now.Add(time.Second) }), fault.Denied},
-		"not a CA":        {edited(func(c *x509.Certificate) { c.IsCA = false }), fault.Denied},
-		"no keyCertSign":  {edited(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }), fault.Denied},
-		"no path left":    {w.below(short, "intermediate", profile.ECDSAP256, nil, nil).with(short), fault.Denied},
-		"an expired root": {w.below(late, "intermediate", profile.ECDSAP256, nil, nil).with(late), fault.Denied},
-		"no chain":        {good.with(), fault.Denied},
-		"wrong order":     {good.with(other, root), fault.Denied},
-		"another root":    {good.with(late), fault.Denied},
+		"another key":         {&ForeignCA{Chain: good.with(root).Chain, Key: other.key}, fault.Denied},
+		"expired":             {edited(func(c *x509.Certificate) { c.NotAfter = w.now.Add(-time.Second) }), fault.Denied},
+		"not yet valid":       {edited(func(c *x509.Certificate) { c.NotBefore = w.now.Add(time.Second) }), fault.Denied},
+		"not a CA":            {edited(func(c *x509.Certificate) { c.IsCA = false }), fault.Denied},
+		"no keyCertSign":      {edited(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }), fault.Denied},
+		"no path left":        {w.below(short, "intermediate", profile.ECDSAP256, nil, nil).with(short), fault.Denied},
+		"an expired root":     {w.below(late, "intermediate", profile.ECDSAP256, nil, nil).with(late), fault.Denied},
+		"no chain":            {good.with(), fault.Denied},
+		"wrong order":         {good.with(other, root), fault.Denied},
+		"another root":        {good.with(late), fault.Denied},
+		"our name excluded":   {edited(func(c *x509.Certificate) { c.ExcludedDNSDomains = []string{"example.com"} }), fault.Denied},
+		"others permitted":    {edited(func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.org"} }), fault.Denied},
+		"an unknown critical": {edited(func(c *x509.Certificate) { c.ExtraExtensions = unknownCritical }), fault.Denied},
 		"our name, not our key": {w.below(root, "cluster.example.com CA 1", profile.ECDSAP256, nil, func(c *x509.Certificate) {
 			c.RawSubject = mustParse(t, before.Certificate).RawSubject
 		}).with(root), fault.Denied},
@@ -162,6 +165,28 @@ func TestForeignCARefused(t *testing.T) {
 	}
 	_, err = w.install(m, RenewAtOnce, good.with(root))
 	w.wantKind("the same again", err, fault.Exists)
+}
+
+var unknownCritical = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+
+// A leaf whose names a CA above excludes is refused, and spends no number; others of
+// the same call are not.
+func TestNamesThatAForeignCAExcludes(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	root := w.below(nil, "third root", profile.ECDSAP256, nil, func(c *x509.Certificate) {
+		c.PermittedDNSDomainsCritical, c.ExcludedDNSDomains = true, []string{"node2.example.com"}
+	})
+	if _, err := w.install(m, RenewAtOnce, w.below(root, "intermediate", profile.ECDSAP256, nil, pathLen(0)).with(root)); err != nil {
+		t.Fatal(err)
+	}
+	w.wantKind("alone", w.sign(m, "node2.example.com")[0].Err, fault.Denied)
+	both := w.sign(m, "node2.example.com", "node1.example.com")
+	w.wantKind("with another", both[0].Err, fault.Denied)
+	if both[1].Err != nil || both[1].Certificate.Serial != 2 {
+		t.Errorf("the other is number %v: %v", both[1].Certificate.Serial, both[1].Err)
+	}
+	w.wantVerdict("the other", w.files(m), mustParse(t, both[1].Certificate.DER), true)
 }
 
 // A root that was a CA here can't stand above its successor: it would be taken for one

@@ -202,7 +202,7 @@ func (r *renewal) successor(ctx context.Context, row store.Authority) (*authorit
 	if err != nil {
 		return nil, err
 	}
-	return r.locked.Install(*r.req.Foreign, passphrase, r.now())
+	return r.locked.Install(*r.req.Foreign, row.Name, passphrase, r.now())
 }
 
 // checkForeign refuses a CA made elsewhere before anything is changed.
@@ -211,7 +211,7 @@ func (r *renewal) checkForeign(row store.Authority) error {
 	if f == nil {
 		return nil
 	}
-	if err := f.Check(r.now()); err != nil {
+	if err := f.Check(row.Name, r.now()); err != nil {
 		return err
 	}
 	for _, sum := range append(slices.Clone(row.Old), row.Active) {
