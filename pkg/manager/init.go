@@ -116,7 +116,7 @@ func (m *Manager) initCA(ctx context.Context, db *store.Store, locked *authority
 		if err := locked.Publish(alive(row), row.Counter.Floor); err != nil {
 			return false, err
 		}
-		if cut(contents) && m.unused(ctx, db, row) {
+		if (cut(contents) || row.CRLDue > 0) && m.unused(ctx, db, row) {
 			return true, nil // an init that was cut, now at its end
 		}
 		return false, ErrInitialised
@@ -135,7 +135,7 @@ func (m *Manager) initCA(ctx context.Context, db *store.Store, locked *authority
 }
 
 // cut reports whether an init did not come to its end, of which crl.pem is the last
-// file.
+// file. After it the row has no list due.
 func cut(c authority.Contents) bool { return !c.Cert || !c.Bundle || !c.CRL }
 
 // unused reports whether the active CA's own number is the last that was issued.
