@@ -78,7 +78,7 @@ func (a *app) newOwnJudge(ctx context.Context, o certVerifyOptions) (judge, erro
 
 // readCRL reads the lists in a file.
 func (a *app) readCRL(path string) (*trust.CRL, error) {
-	data, err := a.readInput(path, trust.MaxCRL)
+	data, err := a.readInputIf(path, trust.MaxCRL, trust.LooksLikeCRL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the revocation list: %w", err)
 	}

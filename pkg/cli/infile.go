@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 
@@ -11,18 +12,31 @@ import (
 // readInput reads at most limit bytes of the file that a user named; "-" is the
 // standard input.
 func (a *app) readInput(path string, limit int64) ([]byte, error) {
+	return a.readInputIf(path, limit, func([]byte) error { return nil })
+}
+
+// readInputIf is readInput for large files, as [durable.ReadInputIf].
+func (a *app) readInputIf(path string, limit int64, look func(head []byte) error) ([]byte, error) {
 	if path != "-" {
-		b, err := durable.ReadInput(path, limit)
+		b, err := durable.ReadInputIf(path, limit, look)
 		return b, a.whoIsRefused(err)
 	}
-	b, err := io.ReadAll(io.LimitReader(a.standardInput(), limit+1))
+	var b bytes.Buffer
+	in := io.LimitReader(a.standardInput(), limit+1)
+	_, err := b.ReadFrom(io.LimitReader(in, durable.InputHead))
+	if err == nil {
+		err = look(b.Bytes())
+	}
+	if err == nil && b.Len() == durable.InputHead { // a terminal can be read on after its end
+		_, err = b.ReadFrom(in)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading standard input: %w", err)
 	}
-	if int64(len(b)) > limit {
+	if int64(b.Len()) > limit {
 		return nil, fault.Errorf(fault.Malformed, "standard input is larger than %d bytes", limit)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // standardInput is what "-" stands for. Who sits before it is told that something is

@@ -64,7 +64,7 @@ func runKeypairImportNova(ctx context.Context, a *app, o keypairImportNovaOption
 	if err != nil {
 		return err
 	}
-	data, err := a.readInput(o.file, maxNovaFile)
+	data, err := a.readInputIf(o.file, maxNovaFile, looksLikeText)
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,8 @@ func parseNova(data []byte) ([]novaRow, error) {
 	case trimmed[0] == '[' || trimmed[0] == '{':
 		return parseNovaJSON(data)
 	}
-	header, _, _ := strings.Cut(string(trimmed), "\n")
-	if strings.Contains(header, "\t") {
+	header, _, _ := bytes.Cut(trimmed, []byte("\n"))
+	if bytes.ContainsRune(header, '\t') {
 		return parseNovaTable(splitBatch(string(data)))
 	}
 	records, err := splitCSV(string(data))
@@ -43,6 +43,20 @@ func parseNova(data []byte) ([]novaRow, error) {
 	}
 	return parseNovaTable(records)
 }
+
+// looksLikeText refuses a file for the beginning of it.
+func looksLikeText(head []byte) error {
+	if bytes.IndexByte(head, 0) >= 0 {
+		return fault.New(fault.Malformed, "it is not UTF-8")
+	}
+	return nil
+}
+
+// maxNovaField bounds a field of the table, in bytes: twice what the column for public
+// keys holds, of which each may be a quotation mark that is doubled.
+const maxNovaField = 2 << 16
+
+var errLongField = fault.Errorf(fault.Malformed, "a field has more than %d bytes", maxNovaField)
 
 // column is a column's name as all sources spell it: "Public Key" is public_key.
 func column(name string) string {
@@ -141,6 +155,9 @@ func cutField(text string) (field, rest string, err error) {
 		if end < 0 {
 			end = len(text)
 		}
+		if end > maxNovaField {
+			return "", "", errLongField
+		}
 		return text[:end], text[end:], nil
 	}
 	var b strings.Builder
@@ -151,6 +168,9 @@ func cutField(text string) (field, rest string, err error) {
 		}
 		if len(rest) < len(text) {
 			b.WriteByte('"') // two of them stand for one
+		}
+		if b.Len()+len(inside) > maxNovaField {
+			return "", "", errLongField
 		}
 		b.WriteString(inside)
 		rest = after

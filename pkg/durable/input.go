@@ -30,6 +30,16 @@ const (
 // Errors: [fault.NotFound]; [fault.Malformed] for a directory, and for too many
 // bytes; [fault.Unavailable] for what was given up.
 func ReadInput(path string, limit int64) ([]byte, error) {
+	return ReadInputIf(path, limit, func([]byte) error { return nil })
+}
+
+// InputHead is how many of the first bytes of an input tell what it is.
+const InputHead = 1 << 20
+
+// ReadInputIf is [ReadInput] for large files. It shows the first [InputHead] bytes, or
+// all when there are fewer, to look, whose error ends the reading: what is something
+// else is refused before memory is spent on it.
+func ReadInputIf(path string, limit int64, look func(head []byte) error) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, sorted(&fs.PathError{Op: "opening", Path: path, Err: err})
@@ -45,10 +55,21 @@ func ReadInput(path string, limit int64) ([]byte, error) {
 	f := &polled{fd: fd, unwritten: !st.Mode.IsRegular(), over: time.After(maxReading)}
 	// The size is known of a regular file only, and only until somebody writes.
 	b := make([]byte, 0, min(max(st.Size+1, 512), limit+1))
-	for {
-		n, err := f.Read(b[len(b):cap(b)])
+	for looked := false; ; {
+		end := cap(b)
+		if !looked {
+			end = min(end, InputHead)
+		}
+		n, err := f.Read(b[len(b):end])
 		b = b[:len(b)+n]
-		if errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF)
+		if !looked && (ended || len(b) == InputHead) {
+			looked = true
+			if err := look(b); err != nil {
+				return nil, fmt.Errorf("reading %s: %w", path, err)
+			}
+		}
+		if ended {
 			return b, nil
 		}
 		if err != nil {

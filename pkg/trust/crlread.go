@@ -55,6 +55,15 @@ func ParseCRL(data []byte) (*CRL, error) {
 	return first, nil
 }
 
+// LooksLikeCRL returns an error of kind [fault.Malformed] when no file that begins with
+// head, its first mebibyte or all of it, can be a revocation list.
+func LooksLikeCRL(head []byte) error {
+	if bytes.Contains(head, pemBegin) || len(head) > 0 && head[0] == tagSequence {
+		return nil
+	}
+	return malformedCRL("not a revocation list that can be used: it is damaged, or something else")
+}
+
 func readCRL(der []byte) (*CRL, error) {
 	l, err := parseCRL(der)
 	if err != nil {
