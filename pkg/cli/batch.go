@@ -68,9 +68,13 @@ const batchAhead = 3
 
 // batchGarbage is how much garbage a batch may leave before it is collected, in per
 // cent of what is alive. A chunk leaves a lot at once and little of it for long: with
-// Go's default of 100, a tenth of the processors' time went into finding that out. The
-// price is some 25 MiB, however long the batch is.
+// Go's default of 100, a tenth of the processors' time went into finding that out.
 const batchGarbage = 400
+
+// batchMemory is how much memory, in bytes, a batch may take for that: with more it is
+// collected more often. It is twice what a batch of any length needs, in a cluster of
+// some ten thousand nodes.
+const batchMemory = 56 << 20
 
 // inChunks works on inputs in the background, a few chunks at a time, and returns
 // their results in order. So memory doesn't depend on how many there are. When ctx
@@ -94,6 +98,7 @@ func inChunks[T any](ctx context.Context, inputs []input, stop func() bool, work
 	}()
 	return func(yield func([]T) bool) {
 		defer debug.SetGCPercent(debug.SetGCPercent(batchGarbage))
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(batchMemory))
 		more := true
 		for done := range queue { // to the end: what was begun is finished
 			results := <-done
