@@ -141,17 +141,25 @@ func hostIsWithin(host, base string) bool {
 	return strings.EqualFold(host, base)
 }
 
-// splitMailbox takes a mail address apart. Quoted local parts are not taken, as
-// they can be written in many ways.
+// splitMailbox takes a mail address apart, whose local part has to be a Dot-string (RFC
+// 5321, section 4.1.2): quoted ones can be written in many ways, and others are read as
+// something else by somebody.
 func splitMailbox(s string) (local, host string, ok bool) {
-	i := strings.LastIndexByte(s, '@')
-	if i < 1 {
+	i := max(0, strings.LastIndexByte(s, '@'))
+	local, host = s[:i], strings.TrimPrefix(s[i:], "@")
+	if !isDNS(host) {
 		return "", "", false
 	}
-	local, host = s[:i], s[i+1:]
-	odd := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' || r == '@' }
-	return local, host, !strings.ContainsFunc(local, odd) && isDNS(host)
+	for atom := range strings.SplitSeq(local, ".") {
+		if atom == "" || strings.Trim(atom, atext) != "" {
+			return "", "", false
+		}
+	}
+	return local, host, true
 }
+
+// atext are the characters of an atom (RFC 5322, section 3.2.3).
+const atext = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~"
 
 func sameMailbox(a, b string) bool {
 	local, host, ok := splitMailbox(a)
