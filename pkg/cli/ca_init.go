@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/manager"
 	"x509ctl/pkg/profile"
+	"x509ctl/pkg/trust"
 )
 
 type caInitOptions struct {
@@ -35,8 +37,8 @@ func newCAInitCmd(a *app) *cobra.Command {
 self-signed certificate.
 
 Without a terminal nothing is asked. The cluster's name is then, when
---cluster-name does not give it, what Ganeti calls the cluster that has this
-directory, or the name of this host. The key is not encrypted unless
+--cluster-name does not give it, the one in the certificate that is adopted, what
+Ganeti calls the cluster that has this directory, or the name of this host. The key is not encrypted unless
 --ca-passphrase-file or --ask-passphrase gives a passphrase.
 
 A directory that has the files serial and min-serial, but no key, is what a master
@@ -102,7 +104,7 @@ func (a *app) initRequest(s *settings, o caInitOptions) (manager.InitRequest, er
 	req.KeyAlgorithm = cmp.Or(o.keyType, s.keyType)
 	asking := req.Name == "" && !o.ifMissing && a.canAsk()
 	if req.Name == "" && !o.ifMissing {
-		preset := presetClusterName(s.dir)
+		preset := presetClusterName(s.dir, o.adopt)
 		req.Name = preset
 		if asking {
 			answer, err := a.ask("cluster-name", "Name of the cluster:", preset)
@@ -145,9 +147,17 @@ func (a *app) newPassphrase(s *settings, o caInitOptions, asking bool) ([]byte, 
 	return []byte(p), err
 }
 
-// presetClusterName is what the cluster is called if nobody says otherwise: as
-// Ganeti calls the one whose data directory this is, or as the host.
-func presetClusterName(dir string) string {
+// presetClusterName is what the cluster is called if nobody says otherwise: as the CA
+// that is adopted calls it, as Ganeti calls the one whose data directory this is, or as the
+// host.
+func presetClusterName(dir string, adopt bool) string {
+	if b, err := readBounded(filepath.Join(dir, "ca"), "cert.pem"); adopt && err == nil {
+		if cert, err := trust.ParseCertificate(b); err == nil {
+			if name, ok := profile.ParseCASubject(cert.Subject.CommonName); ok {
+				return name
+			}
+		}
+	}
 	if b, err := readBounded(dir, "ssconf_cluster_name"); err == nil {
 		if name := strings.TrimSpace(string(b)); validName(name) {
 			return name
@@ -165,7 +175,7 @@ func readBounded(dir, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer d.Close()
-	b, _, err := d.ReadFile(name, 4096, durable.Guarded)
+	b, _, err := d.ReadFile(name, 16<<10, durable.Guarded)
 	return b, err
 }
 

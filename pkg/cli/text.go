@@ -8,8 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// escape returns s fit for a terminal: control characters, those that change the
-// direction of writing, and bytes that are no UTF-8 are shown as Go escapes them.
+// escape returns s fit for a terminal: what can't be seen (control characters, those that
+// change the direction of writing or have no width, blanks other than the space) and
+// bytes that are no UTF-8 are shown as Go escapes them.
 // What certificates, requests and file names contain is chosen by others.
 func escape(s string) string {
 	if !strings.ContainsFunc(s, unsafeRune) {
@@ -28,6 +29,8 @@ func escape(s string) string {
 			b.WriteString(`\r`)
 		case r < 0x20 || r == 0x7f:
 			fmt.Fprintf(&b, `\x%02x`, r)
+		case r > 0xffff && unsafeRune(r):
+			fmt.Fprintf(&b, `\U%08x`, r)
 		case r != utf8.RuneError && unsafeRune(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
@@ -43,7 +46,7 @@ func unsafeRune(r rune) bool {
 	if r < utf8.RuneSelf { // ASCII, which almost all is
 		return r < ' ' || r == 0x7f
 	}
-	return unicode.IsControl(r) || r == utf8.RuneError || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
+	return !unicode.IsPrint(r) || r == utf8.RuneError
 }
 
 // shellQuote returns s as one word of a POSIX shell.

@@ -17,6 +17,9 @@ func TestEscape(t *testing.T) {
 		"\x00\x7f":          `\x00\x7f`,
 		"abc\u202edef":      `abc\u202edef`,
 		"line\u2028":        `line\u2028`,
+		"no\u00adde\u200b1": `no\u00adde\u200b1`,
+		"a\u00a0b":          `a\u00a0b`,
+		"tag\U000e0041":     `tag\U000e0041`,
 		"bad\xff\xfe":       `bad\xff\xfe`,
 		"U+FFFD: \uFFFD":    "U+FFFD: \uFFFD",
 	} {

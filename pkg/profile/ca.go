@@ -24,6 +24,17 @@ func caCommonName(cluster, number string) string {
 	return strings.TrimRight(cluster, ".-") + suffix
 }
 
+// ParseCASubject returns the name of the cluster whose CA has this common name, if it is
+// one that [CASubject] made and nothing was cut off.
+func ParseCASubject(commonName string) (cluster string, ok bool) {
+	cluster, number, ok := strings.Cut(commonName, " CA ")
+	n, err := serial.Parse(number)
+	if !ok || err != nil || nameFlaw(cluster) != "" || utf8.RuneCountInString(commonName) >= maxCommonNameLength {
+		return "", false
+	}
+	return cluster, CASubject(cluster, n) == commonName
+}
+
 // A CA is a CA certificate before it has a number: the cluster's own, the project
 // root, or a project's. Only [NewCA], [NewProjectRoot] and [NewProjectCA] make one, and it
 // can't be changed.

@@ -33,6 +33,27 @@ func TestCASubject(t *testing.T) {
 	}
 }
 
+func TestParseCASubject(t *testing.T) {
+	for commonName, want := range map[string]string{
+		"cluster.example.com CA 1":                   "cluster.example.com",
+		"c CA 9223372036854775807":                   "c",
+		strings.Repeat("a", 58) + " CA 1":            strings.Repeat("a", 58),
+		strings.Repeat("a", 59) + " CA 1":            "", // perhaps cut
+		"cluster.example.com CA 9223372036854775808": "",
+		"cluster.example.com CA 01":                  "",
+		"cluster.example.com CA ":                    "",
+		"cluster.example.com CA 1 CA 2":              "",
+		"cluster.example.com. CA 1":                  "",
+		"My company CA 1":                            "",
+		" CA 1":                                      "",
+		"":                                           "",
+	} {
+		if got, ok := ParseCASubject(commonName); ok != (want != "") || ok && got != want {
+			t.Errorf("ParseCASubject(%q) = %q, %v; want %q", commonName, got, ok, want)
+		}
+	}
+}
+
 func TestCAFields(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
 	for _, a := range KeyAlgorithms() {
