@@ -209,12 +209,36 @@ func (a *app) verify(ctx context.Context, j judge, in input) verdict {
 		data, v.err = a.readInput(in.path, maxCertFile)
 	}
 	if v.err == nil {
-		v.err = j.judge(ctx, &v.view, data)
+		v.err = noCertificate(data, j.judge(ctx, &v.view, data))
 	}
 	if v.err != nil {
 		v.view.Error = v.err.Error()
 	}
 	return v
+}
+
+// noCertificate makes err, of a file where a certificate was expected, tell what is there
+// instead.
+func noCertificate(data []byte, err error) error {
+	if fault.KindOf(err) != fault.Malformed {
+		return err
+	}
+	kinds := kindsIn(data)
+	if len(kinds) == 0 || slices.Contains(kinds, kindCertificate) {
+		return err
+	}
+	how, ok := map[string]string{
+		kindRequest:    "a request, for a CA to sign",
+		kindCRL:        `a revocation list, which "--crl" takes`,
+		kindPrivateKey: `a private key; "x509ctl cert check-key" tells whose`,
+		kindPublicKey:  "a public key",
+		kindPKCS12:     `PKCS#12: "openssl pkcs12 -nokeys" takes the certificates out`,
+		kindPKCS7:      `PKCS#7: "openssl pkcs7 -print_certs" takes the certificates out`,
+	}[kinds[0]]
+	if !ok {
+		return err
+	}
+	return fault.Errorf(fault.Malformed, "this is no certificate, but %s", how)
 }
 
 // verifyView is the verdict on one certificate as "cert verify" prints it.

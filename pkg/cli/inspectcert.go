@@ -26,7 +26,7 @@ type inspectCertView struct {
 	NotAfter         timestamp `json:"not_after"`
 	Lifetime         string    `json:"lifetime"`         // in words
 	LifetimeSeconds  int64     `json:"lifetime_seconds"` // notAfter - notBefore; both ends count, so it is valid for one more
-	State            string    `json:"state"`            // "valid", "expired" or "not yet valid"
+	State            string    `json:"state"`            // of the dates alone: "current", "expired" or "not yet valid"
 	Names            []string  `json:"names"`            // subject alternative names with their kinds
 	KeyType          string    `json:"key_type"`
 	SPKISHA256       string    `json:"spki_sha256"`
@@ -130,7 +130,7 @@ func stateAt(now, notBefore, notAfter time.Time) string {
 	case now.Before(notBefore):
 		return "not yet valid"
 	}
-	return "valid"
+	return "current"
 }
 
 // nameText is a distinguished name with all of its parts, as RFC 4514 has it.

@@ -33,6 +33,7 @@ const (
 	kindPrivateKey  = "private key"
 	kindPublicKey   = "public key"
 	kindPKCS12      = "pkcs12"
+	kindPKCS7       = "pkcs7"
 	kindUnknown     = "unknown"
 )
 
@@ -112,16 +113,32 @@ func kindOfLabel(label string) string {
 		return kindPublicKey
 	case "PKCS12":
 		return kindPKCS12
+	case "PKCS7", "CMS":
+		return kindPKCS7
 	}
 	return ""
 }
 
+// kindsIn returns the kinds of what is in data, "" for what is not known.
+func kindsIn(data []byte) []string {
+	blocks, format, _ := splitBlocks(data)
+	kinds := make([]string, len(blocks))
+	for i, b := range blocks {
+		kinds[i] = kindOf(b, format)
+	}
+	return kinds
+}
+
+func kindOf(b *pem.Block, format string) string {
+	if format == "PEM" {
+		return kindOfLabel(b.Type)
+	}
+	return b.Type
+}
+
 // block describes b, whose type is a label, or in DER a kind.
 func (in *inspector) block(v *inspectView, b *pem.Block) (err error) {
-	kind := b.Type
-	if v.Format == "PEM" {
-		kind = kindOfLabel(b.Type)
-	}
+	kind := kindOf(b, v.Format)
 	v.Kind = kind
 	switch kind {
 	case kindCertificate:
@@ -139,8 +156,8 @@ func (in *inspector) block(v *inspectView, b *pem.Block) (err error) {
 	case "":
 		v.Kind = strings.ToLower(b.Type)
 		v.Summary = fmt.Sprintf("%d octets, not described", len(b.Bytes))
-	default:
-		v.Kind, err = kindUnknown, fault.Errorf(fault.Malformed, "it is %s, which is not supported", kind)
+	default: // PKCS#7, the only kind that is told from others and not read
+		err = fault.New(fault.Malformed, `it looks like PKCS#7, which is not read here: "openssl pkcs7 -print_certs" takes the certificates out`)
 	}
 	if err != nil && v.Summary == "" {
 		v.Summary = "can't be understood"
@@ -168,7 +185,7 @@ func kindOfDER(data []byte) string {
 	case outer.PeekASN1Tag(asn1.INTEGER):
 		return kindByVersion(outer)
 	case outer.PeekASN1Tag(asn1.OBJECT_IDENTIFIER):
-		return "PKCS#7, or something like it"
+		return kindPKCS7
 	}
 	var first cryptobyte.String
 	if !outer.ReadASN1(&first, asn1.SEQUENCE) {

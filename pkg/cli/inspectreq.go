@@ -69,7 +69,7 @@ type inspectCRLView struct {
 	MinSerial      string    `json:"min_serial"` // the smallest number accepted, as x509ctl's lists say it; empty: none
 	ThisUpdate     timestamp `json:"this_update"`
 	NextUpdate     timestamp `json:"next_update"`
-	State          string    `json:"state"` // "valid", "expired" or "not yet valid"
+	State          string    `json:"state"` // of the dates alone: "current", "expired" or "not yet valid"
 	Revoked        int       `json:"revoked"`
 	Reasons        []string  `json:"reasons"` // with their numbers, the most frequent first
 	Signature      string    `json:"signature_algorithm"`
@@ -86,7 +86,7 @@ func (in *inspector) crl(v *inspectView, der []byte) error {
 	sum := sha256.Sum256(c.Raw)
 	view := &inspectCRLView{
 		Issuer: nameText(c.RawIssuer), ThisUpdate: at(c.ThisUpdate), NextUpdate: at(c.NextUpdate),
-		State: "valid", Revoked: len(c.RevokedCertificateEntries), Reasons: reasonWords(c.RevokedCertificateEntries),
+		State: "current", Revoked: len(c.RevokedCertificateEntries), Reasons: reasonWords(c.RevokedCertificateEntries),
 		Signature: c.SignatureAlgorithm.String(), AuthorityKeyID: hex.EncodeToString(c.AuthorityKeyId),
 		SHA256: hex.EncodeToString(sum[:]),
 	}
