@@ -14,6 +14,7 @@ type Project struct {
 	ID      string // unique without regard to (ASCII) case; keeps its spelling
 	Name    string // for people; may be empty
 	Created time.Time
+	Deleted time.Time // since when it is deleted; the zero time: it is not
 }
 
 // AddProject records p. Errors: [fault.Exists], after which tx is as before.
@@ -29,11 +30,13 @@ func (tx *Tx) AddProject(p Project) error {
 	return err
 }
 
+const selectProject = `SELECT id, name, created, deleted FROM projects`
+
 // Project returns the project of that id, in any letter case. Errors: [fault.NotFound].
 func (tx *Tx) Project(id string) (Project, error) {
 	var p Project
 	found := false
-	err := tx.rows(`SELECT id, name, created FROM projects WHERE project = ?`, []any{profile.FoldName(id)}, func(r *sql.Rows) error {
+	err := tx.rows(selectProject+` WHERE project = ?`, []any{profile.FoldName(id)}, func(r *sql.Rows) error {
 		found = true
 		return scanProject(r, &p)
 	})
@@ -43,7 +46,7 @@ func (tx *Tx) Project(id string) (Project, error) {
 	return p, err
 }
 
-// Projects calls yield for each project, by id without regard to case, until yield
+// Projects calls yield for each project, deleted ones too, by id without regard to case, until yield
 // returns an error, which it returns. yield may use tx.
 func (tx *Tx) Projects(yield func(Project) error) error {
 	after := ""
@@ -52,7 +55,7 @@ func (tx *Tx) Projects(yield func(Project) error) error {
 			after = profile.FoldName(page[len(page)-1].ID)
 		}
 		page = page[:0]
-		err := tx.rows(`SELECT id, name, created FROM projects WHERE project > ? ORDER BY project LIMIT ?`, []any{after, n}, func(r *sql.Rows) error {
+		err := tx.rows(selectProject+` WHERE project > ? ORDER BY project LIMIT ?`, []any{after, n}, func(r *sql.Rows) error {
 			page = append(page, Project{})
 			return scanProject(r, &page[len(page)-1])
 		})
@@ -61,7 +64,22 @@ func (tx *Tx) Projects(yield func(Project) error) error {
 }
 
 func scanProject(r *sql.Rows, p *Project) error {
-	return r.Scan(&p.ID, &p.Name, second{&p.Created})
+	err := r.Scan(&p.ID, &p.Name, second{&p.Created}, second{&p.Deleted})
+	if p.Deleted.Unix() == 0 {
+		p.Deleted = time.Time{}
+	}
+	return err
+}
+
+// DeleteProject marks the project of that id, in any letter case, as deleted. Its record
+// stays, and keeps the id. One that is deleted already is so since the same time.
+// Errors: [fault.NotFound].
+func (tx *Tx) DeleteProject(id string, since time.Time) error {
+	n, err := tx.exec(`UPDATE projects SET deleted = CASE WHEN deleted = 0 THEN ? ELSE deleted END WHERE project = ?`, since.Unix(), profile.FoldName(id))
+	if err == nil && n == 0 {
+		err = fault.Errorf(fault.NotFound, "there is no project %q", id)
+	}
+	return err
 }
 
 // AuthorityIDs returns the ids of all authorities, in the order of their bytes.
