@@ -56,11 +56,19 @@ type CA struct {
 //
 // Errors: [*NameError], [*LifetimeError]; [fault.Internal] for a zero key.
 func NewCA(cluster string, key *SubjectKey, now time.Time, lifetime time.Duration) (*CA, error) {
+	c, err := clusterCA(cluster)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.complete(key, now, lifetime)
+}
+
+// clusterCA is NewCA but for what [CA.complete] adds.
+func clusterCA(cluster string) (*CA, error) {
 	if flaw := nameFlaw(cluster); flaw != "" {
 		return nil, &NameError{Kind: "cluster name", Name: cluster, Reason: flaw}
 	}
-	c := &CA{name: cluster, rules: caRules}
-	return c, c.complete(key, now, lifetime)
+	return &CA{name: cluster, rules: caRules}, nil
 }
 
 // complete adds what all CAs have: the key, its own or its issuer's way to sign, and the
@@ -123,19 +131,27 @@ func (c *CA) issued(n serial.Number) (subject, issuer, keyID []byte) {
 // build returns the TBSCertificate with number n.
 func (c *CA) build(n serial.Number) []byte {
 	subject, issuer, keyID := c.issued(n)
-	constraints := tlv(tagSequence, tlv(tagBoolean, []byte{0xff}), derInteger(c.pathLength))
-	certAndCRLSign := []byte{1, 0x06} // unused bits, then bits
 	return tlv(tagSequence,
 		version3, derInteger(uint64(n)), c.algorithm.id, issuer,
 		tlv(tagSequence, derTime(c.validity.notBefore), derTime(c.validity.notAfter)),
 		subject, c.key.spki,
 		extensions(
-			extension(oidBasicConstraints, critical, constraints),
-			extension(oidKeyUsage, critical, tlv(tagBitString, certAndCRLSign)),
+			extension(oidBasicConstraints, critical, c.basicConstraints()),
+			extension(oidKeyUsage, critical, certAndCRLSign()),
 			extension(oidSubjectKeyID, 0, tlv(tagOctetString, c.key.id[:])),
 			extension(oidAuthorityKeyID, 0, tlv(tagSequence, tlv(0x80, keyID))),
 		),
 	)
+}
+
+// basicConstraints returns that c is a CA, and how many may stand below it.
+func (c *CA) basicConstraints() []byte {
+	return tlv(tagSequence, tlv(tagBoolean, []byte{0xff}), derInteger(c.pathLength))
+}
+
+// certAndCRLSign returns the key usage of a CA.
+func certAndCRLSign() []byte {
+	return tlv(tagBitString, []byte{1, 0x06}) // unused bits, then bits
 }
 
 // caName returns a Name of a common name, after an organization where there is one.

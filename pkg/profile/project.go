@@ -52,16 +52,24 @@ func projectFlaw(s string) string {
 //
 // Errors: as of [NewCA].
 func NewProjectRoot(cluster string, key *SubjectKey, now time.Time, lifetime time.Duration) (*CA, error) {
+	c, err := projectRoot(cluster)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.complete(key, now, lifetime)
+}
+
+// projectRoot is NewProjectRoot but for what [CA.complete] adds.
+func projectRoot(cluster string) (*CA, error) {
 	if flaw := nameFlaw(cluster); flaw != "" {
 		return nil, &NameError{Kind: "cluster name", Name: cluster, Reason: flaw}
 	}
 	suffix := " projects"
 	room := maxCommonNameLength - len(suffix) - len(" CA ") - len("9223372036854775807")
-	c := &CA{
+	return &CA{
 		name: cluster[:min(len(cluster), room)] + suffix, organization: projectsOrganization,
 		pathLength: 1, rules: projectRootRules,
-	}
-	return c, c.complete(key, now, lifetime)
+	}, nil
 }
 
 // NewProjectCA puts the CA certificate of a project together, which root signs:
@@ -71,7 +79,8 @@ func NewProjectRoot(cluster string, key *SubjectKey, now time.Time, lifetime tim
 // Errors: [*NameError], [*LifetimeError]; [fault.Denied] for another issuer than a root
 // of projects, or one that is not valid; [fault.Internal] for a zero key.
 func NewProjectCA(project string, root *Issuer, key *SubjectKey, now time.Time, lifetime time.Duration) (*CA, error) {
-	if _, err := ParseProject(project); err != nil {
+	c, err := projectCA(project)
+	if err != nil {
 		return nil, err
 	}
 	if err := root.check(); err != nil {
@@ -80,8 +89,16 @@ func NewProjectCA(project string, root *Issuer, key *SubjectKey, now time.Time, 
 	if ca := root.chain[0]; ca.MaxPathLen == 0 && ca.MaxPathLenZero {
 		return nil, fault.New(fault.Denied, "the CA can't sign a project's CA: its path length is 0")
 	}
-	c := &CA{name: project, organization: project, issuer: root, rules: projectCARules}
+	c.issuer = root
 	return c, c.complete(key, now, lifetime)
+}
+
+// projectCA is NewProjectCA but for its issuer and what [CA.complete] adds.
+func projectCA(project string) (*CA, error) {
+	if _, err := ParseProject(project); err != nil {
+		return nil, err
+	}
+	return &CA{name: project, organization: project, rules: projectCARules}, nil
 }
 
 // within returns a CA's validity below i: lifetime, or as much of it as there is before i
