@@ -191,33 +191,45 @@ func (l *Locked) writePublic(alive Alive, floor serial.Floor) error {
 	return l.WriteFloor(floor)
 }
 
-// EachOtherFile calls fn for each name that a file of a CA in next/ or old/ may have:
-// with its directory, its name there, and its path from d.
+// What the files of a CA that is not the active one are called, and those of a request.
+func otherFiles() []string   { return []string{chainFile, keyFile, certFile} }
+func requestFiles() []string { return []string{keyFile, requestFile} }
+
+// EachOtherFile calls fn for each name that a file of a CA in next/ or old/, or of a
+// request, may have: with its directory, its name there, and its path from d.
 func (d *Directory) EachOtherFile(fn func(dir *durable.Dir, name, path string) error) error {
-	each := func(dir *durable.Dir, path string) error {
-		for _, name := range []string{chainFile, keyFile, certFile} {
+	each := func(dir *durable.Dir, path string, names []string) error {
+		for _, name := range names {
 			if err := fn(dir, name, path+"/"+name); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	next, err := d.dir.Sub(nextDir)
-	if err == nil {
-		err = each(next, nextDir)
-		next.Close()
+	for _, sub := range []struct {
+		path  string
+		names []string
+	}{{nextDir, otherFiles()}, {requestDir, requestFiles()}} {
+		dir, err := d.dir.Sub(sub.path)
+		if err == nil {
+			err = each(dir, sub.path, sub.names)
+			dir.Close()
+		}
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return err
+		}
 	}
-	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return err
-	}
-	return d.eachOld(func(dir *durable.Dir, name string) error { return each(dir, oldDir+"/"+name) })
+	return d.eachOld(func(dir *durable.Dir, name string) error { return each(dir, oldDir+"/"+name, otherFiles()) })
 }
 
 // IsOtherFile reports whether EachOtherFile can have called fn with that path.
 func IsOtherFile(path string) bool {
 	words := strings.Split(path, "/")
 	file := words[len(words)-1]
-	if file != chainFile && file != keyFile && file != certFile {
+	if len(words) == 2 && words[0] == requestDir {
+		return slices.Contains(requestFiles(), file)
+	}
+	if !slices.Contains(otherFiles(), file) {
 		return false
 	}
 	switch {

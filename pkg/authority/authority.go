@@ -38,6 +38,9 @@ func (a *Authority) Chain() []*x509.Certificate { return a.chain }
 // Fingerprint identifies the CA's certificate.
 func (a *Authority) Fingerprint() Fingerprint { return a.fingerprint }
 
+// Key returns the CA's private key, for another certificate of the same key.
+func (a *Authority) Key() crypto.Signer { return a.key }
+
 // SignsCRLs reports whether the CA may sign revocation lists.
 func (a *Authority) SignsCRLs() bool { return a.chain[0].KeyUsage&x509.KeyUsageCRLSign != 0 }
 
@@ -59,19 +62,24 @@ func load(dir *durable.Dir, pass Passphrase) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, _, err := dir.ReadFile(keyFile, sizeLimit, durable.Private)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil, fmt.Errorf("opening %s: %w", filepath.Join(dir.Path(), keyFile), ErrKeyMissing)
-	}
+	key, encrypted, err := readKey(dir, pass)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(data)
-	key, encrypted, err := decodeKey(data, pass)
-	if err != nil {
-		return nil, asDamaged(dir, keyFile, err)
-	}
 	return newAuthority(chain, key, encrypted)
+}
+
+func readKey(dir *durable.Dir, pass Passphrase) (key crypto.Signer, encrypted bool, err error) {
+	data, _, err := dir.ReadFile(keyFile, sizeLimit, durable.Private)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, false, fmt.Errorf("opening %s: %w", filepath.Join(dir.Path(), keyFile), ErrKeyMissing)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer clear(data)
+	key, encrypted, err = decodeKey(data, pass)
+	return key, encrypted, asDamaged(dir, keyFile, err)
 }
 
 func newAuthority(chain []*x509.Certificate, key crypto.Signer, encrypted bool) (*Authority, error) {

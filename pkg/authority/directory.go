@@ -12,6 +12,7 @@
 //	lock        0600  taken for every change; never renamed or removed. In it, how
 //	                  far the store had counted when it last changed
 //	next/       0700  a CA that is not active yet
+//	request/    0700  a request for a CA's certificate, and its key, until it is answered
 //	old/<serial>/     predecessors
 //
 // It is the layout of Ganeti's design for a cluster CA. The names cert.pem and
@@ -49,6 +50,9 @@ const (
 	lockFile   = "lock"
 	nextDir    = "next"
 	oldDir     = "old"
+
+	requestDir  = "request"
+	requestFile = "request.pem"
 )
 
 // Files lists the names of the regular files that a backup holds, in the order in

@@ -30,6 +30,7 @@ func Layout() []LayoutEntry {
 		{Name: lockFile, Secrecy: durable.Guarded},
 		{Name: nextDir, Dir: true, Secrecy: durable.Guarded},
 		{Name: oldDir, Dir: true, Secrecy: durable.Guarded},
+		{Name: requestDir, Dir: true, Secrecy: durable.Guarded},
 	}
 }
 
@@ -66,4 +67,9 @@ const (
 	ChainName  = chainFile
 	KeyName    = keyFile
 	LockName   = lockFile
+	NextName   = nextDir
+	OldName    = oldDir
+
+	RequestName     = requestDir
+	RequestFileName = requestFile
 )

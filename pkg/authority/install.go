@@ -84,8 +84,12 @@ func strongKey(key crypto.PublicKey) bool {
 // Clashes reports whether f has the name of another CA and not its key: verifiers that
 // find an issuer by its name would find the wrong one.
 func (f ForeignCA) Clashes(other *x509.Certificate) bool {
-	return bytes.Equal(f.Chain[0].RawSubject, other.RawSubject) &&
-		!bytes.Equal(f.Chain[0].RawSubjectPublicKeyInfo, other.RawSubjectPublicKeyInfo)
+	return bytes.Equal(f.Chain[0].RawSubject, other.RawSubject) && !SameKey(f.Chain[0], other)
+}
+
+// SameKey reports whether two certificates are of one key.
+func SameKey(a, b *x509.Certificate) bool {
+	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
 }
 
 // Install puts a CA that was made elsewhere into next/, in the place of one that never

@@ -181,7 +181,7 @@ func (l *Locked) Publish(alive Alive, floor serial.Floor) error {
 			return err
 		}
 	}
-	return errors.Join(l.removeNext(alive.Next), l.removeRetired(alive.Old))
+	return errors.Join(l.removeNext(alive.Next), l.removeAnswered(), l.removeRetired(alive.Old))
 }
 
 // checkNext wants the CA called active in next/.

@@ -51,12 +51,14 @@ get the new one. In three, nobody is refused:
 
 When the CA's key was stolen, --compromised makes a new CA and ends the trust in all
 others at once, the prepared one too: whatever they signed is refused by everybody
-with the new bundle. A new certificate for each machine is needed then.
+with the new bundle. A request that is not answered is given up. Each machine needs a
+new certificate then.
 
-A CA that was made elsewhere, such as a third party's intermediate, is installed with
---ca-certificate and --ca-key, in one step or with --prepare. The file has its
-certificate and those above it up to the root, each followed by its issuer. Its name
-must not be that of another key.
+A third party's intermediate is installed with --ca-certificate, in one step or with
+--prepare. The file has its certificate and those above it up to the root, each
+followed by its issuer. Its name must not be that of another key. For the answer to
+"x509ctl ca gen-csr", and for a new certificate of the present CA's key, that is all: the
+key is here. --ca-key is for a CA whose key was made elsewhere.
 
 Each step can be repeated after a crash; the next command finishes or undoes what was
 cut. The new key is encrypted when the old one is, with the same passphrase.`,
@@ -64,6 +66,9 @@ cut. The new key is encrypted when the old one is, with the same passphrase.`,
   x509ctl ca renew-crypto --prepare --yes
   x509ctl ca renew-crypto --activate --yes
   x509ctl ca show
+
+  # what a third party made of the request of "ca gen-csr"
+  x509ctl ca renew-crypto --ca-certificate chain.pem --yes
 
   # the key was stolen
   x509ctl ca renew-crypto --compromised --yes`,
@@ -81,7 +86,7 @@ cut. The new key is encrypted when the old one is, with the same passphrase.`,
 	addKeyTypeFlag(cmd, &o.keyType, "type of the new CA's key")
 	durationVar(f, &o.lifetime, "lifetime", "how long the new CA is valid (default "+formatDuration(profile.DefaultCALifetime)+")")
 	f.StringVar(&o.certificate, "ca-certificate", "", "install the CA whose certificate, and those above it up to the root, are in `FILE`")
-	f.StringVar(&o.key, "ca-key", "", "`FILE` with the key of --ca-certificate")
+	f.StringVar(&o.key, "ca-key", "", "`FILE` with the key of --ca-certificate, if it was made elsewhere")
 	f.StringVar(&o.passphraseFile, "key-passphrase-file", "", "`FILE` whose first line is the passphrase of --ca-key")
 	addYesFlag(cmd, &o.yes)
 	addOutputFlag(cmd, &o.output)
@@ -100,6 +105,9 @@ func (o caRenewCryptoOptions) foreign(a *app) (*manager.ForeignCA, error) {
 	chain, err := trust.ParseCertificates(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", inputName(o.certificate), err)
+	}
+	if o.key == "" { // it is in the directory
+		return &manager.ForeignCA{Chain: chain}, nil
 	}
 	if err := checkKeyFile(o.key); err != nil {
 		return nil, err
@@ -143,8 +151,8 @@ func (o caRenewCryptoOptions) step() (manager.RenewStep, string, error) {
 	}
 	makes := step == manager.RenewAtOnce || step == manager.RenewPrepare || step == manager.RenewCompromised
 	switch {
-	case (o.certificate == "") != (o.key == ""):
-		return "", "", usagef("--ca-certificate and --ca-key go together")
+	case o.key != "" && o.certificate == "":
+		return "", "", usagef("--ca-key is for --ca-certificate, which is missing")
 	case o.passphraseFile != "" && o.key == "":
 		return "", "", usagef("--key-passphrase-file is for --ca-key, which is missing")
 	case o.certificate != "" && (!makes || o.keyType != "" || o.lifetime != 0):
@@ -182,7 +190,7 @@ func runCARenewCrypto(ctx context.Context, a *app, o caRenewCryptoOptions) error
 	if err != nil && !isSpreadError(err) {
 		return fmt.Errorf("renewing the CA: %w", err)
 	}
-	if foreign != nil {
+	if foreign != nil && o.key != "" {
 		a.note("certificates that this key has signed elsewhere have serial numbers of their own: they may be below min-serial, or among those to come")
 	}
 	switch step {

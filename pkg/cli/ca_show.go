@@ -23,7 +23,8 @@ func newCAShowCmd(a *app) *cobra.Command {
 		Long: `Describe the cluster's CA, or a project's: subject, fingerprints, validity, the
 serial counter and the minimum accepted serial, and how many certificates it issued.
 While it is being replaced: which CAs are trusted besides, who has certificates of
-the old one, and when that can be retired.`,
+the old one, when that can be retired, and the name in a request that a third party
+has not answered yet.`,
 		Example: `  # the CA's SHA-256 fingerprint, for a script
   x509ctl ca show -o json`,
 		Args: noArgs,
@@ -83,6 +84,7 @@ type caView struct {
 	Prepared     []string      `json:"prepared"`
 	Replaced     []string      `json:"replaced"` // trusted still
 	OldHolders   []string      `json:"old_holders"`
+	Request      string        `json:"request"`      // the subject of one that is not answered yet
 	RetirableAt  timestamp     `json:"retirable_at"` // when the last certificate of a replaced CA has expired
 }
 
@@ -96,6 +98,6 @@ func newCAView(ca manager.Authority) caView {
 		Nodes: ca.Nodes, Live: ca.Counts.Live, Expired: ca.Counts.Expired,
 		BelowFloor: ca.Counts.BelowFloor, Revoked: ca.Counts.Revoked, Total: ca.Counts.Total,
 		Phase: phase(ca), Prepared: subjects(ca.Prepared), Replaced: subjects(ca.Replaced),
-		OldHolders: holders(ca), RetirableAt: at(retirable(ca)),
+		OldHolders: holders(ca), Request: ca.Request, RetirableAt: at(retirable(ca)),
 	}
 }

@@ -39,6 +39,7 @@ func topics() []topic {
 			{"bundle", newCABundleCmd},
 			{"check", newCACheckCmd},
 			{"crl", newCACRLCmd},
+			{"gen-csr", newCAGenCSRCmd},
 			{"init", newCAInitCmd},
 			{"renew-crypto", newCARenewCryptoCmd},
 			{"show", newCAShowCmd},

@@ -251,6 +251,12 @@ func stateHints(err error) []string {
 		return []string{"make one with --prepare"}
 	case errors.As(err, &inUse):
 		return []string{`who has them is in "x509ctl ca show"; try again then, or have their machines renew them`}
+	case errors.Is(err, errRequested):
+		return []string{"ask without --key-type to see it, or give it up with --new"}
+	case errors.Is(err, manager.ErrKeyElsewhere):
+		return []string{`name the file with its key by --ca-key; what there is a request for is in "x509ctl ca show"`}
+	case errors.Is(err, manager.ErrRequestKey):
+		return []string{`put it back from a backup, or make another request: "x509ctl ca gen-csr --new"`}
 	case errors.As(err, &lost):
 		return []string{"put ca/old and ca/next back as they were, from a backup for instance"}
 	case errors.Is(err, manager.ErrNoDatabase):

@@ -30,7 +30,11 @@ cp "$X509CTL_DIR/ca/serial" serial.node2
 // exampleChanges are what a command needs otherwise: its examples make the files, or
 // want a directory without a CA.
 var exampleChanges = map[string]string{
-	"x509ctl ca bundle":     `(umask 077; echo 'open sesame' > password.txt)`,
+	"x509ctl ca bundle": `(umask 077; echo 'open sesame' > password.txt)`,
+	"x509ctl ca renew-crypto": `x509ctl ca gen-csr --out ca.csr
+openssl req -x509 -newkey rsa:2048 -noenc -keyout root.key -out root.pem -subj /CN=Root -days 100
+openssl x509 -req -in ca.csr -copy_extensions copy -extfile <(echo subjectKeyIdentifier=hash) -CA root.pem -CAkey root.key -days 50 -out sub.pem
+cat sub.pem root.pem > chain.pem`,
 	"x509ctl ca init":       `rm -r "$X509CTL_DIR"`,
 	"x509ctl restore":       `rm -r "$X509CTL_DIR"`,
 	"x509ctl backup":        `rm x509ctl.tar`,

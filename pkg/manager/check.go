@@ -75,6 +75,7 @@ func checks() []check {
 		{"leftovers", (*examination).leftovers, true},  // of killed processes
 		{"published", (*examination).published, true},  // cert.pem is the active CA
 		{"key", (*examination).key, true},              // key.pem is its key
+		{"request", (*examination).request, true},      // it has its key
 		{"validity", (*examination).validity, true},    // of the CA and the chain above it
 		{"serial", (*examination).serial, true},        // row, file, copies and mark agree
 		{"min-serial", (*examination).floor, true},     // row and file agree

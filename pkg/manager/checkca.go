@@ -155,23 +155,46 @@ func (e *examination) key() {
 	if e.ca == nil || e.said(authority.CertName, authority.ChainName) {
 		return
 	}
-	var noPassphrase error
-	_, err := e.ca.Load(func() (phrase []byte, err error) {
-		if e.m.config.Passphrase != nil {
-			phrase, err = e.m.config.Passphrase()
-		}
-		if err != nil || len(phrase) == 0 {
-			noPassphrase = ErrPassphraseNeeded
-		}
-		return phrase, err
-	})
+	_, err := e.ca.Load(e.passphrase)
 	path := e.inCA(authority.KeyName)
 	switch {
 	case err == nil || fault.KindOf(err) == fault.NotFound: // that of the certificate, as was said
-	case noPassphrase != nil:
-		e.say(SeverityNote, path, noPassphrase)
+	case errors.Is(err, errNoPassphrase):
+		e.say(SeverityNote, path, ErrPassphraseNeeded)
 	default:
 		e.unread(path, err)
+	}
+}
+
+// errNoPassphrase means that there is none to be had here, for whatever reason.
+var errNoPassphrase = errors.New("no passphrase")
+
+func (e *examination) passphrase() (phrase []byte, err error) {
+	if e.m.config.Passphrase != nil {
+		phrase, err = e.m.config.Passphrase()
+	}
+	if err != nil || len(phrase) == 0 {
+		return nil, errNoPassphrase
+	}
+	return phrase, nil
+}
+
+// request asks whether an answer to the request that is there could be installed. What a
+// killed process left of one is removed.
+func (e *examination) request() {
+	if e.ca == nil {
+		return
+	}
+	dir := e.inCA(authority.RequestName)
+	_, err := e.ca.RequestKey(e.passphrase)
+	switch {
+	case err == nil || errors.Is(err, errNoPassphrase):
+	case fault.KindOf(err) == fault.NotFound:
+		if st, err := e.ca.Dir().Stat(authority.RequestName); err == nil && st.Mode.IsDir() && e.locked != nil {
+			e.sayAndMend(SeverityNote, dir, fmt.Errorf("%s: %w", dir, ErrLeftover), mend{"removed", e.locked.RemoveRequest})
+		}
+	default:
+		e.unread(dir, err)
 	}
 }
 

@@ -116,8 +116,11 @@ func (e *examination) below(dir *durable.Dir, entries []authority.LayoutEntry, d
 		if err != nil {
 			continue // missing, or not a directory, as was said
 		}
-		inside := []authority.LayoutEntry{{Name: authority.KeyName, Secrecy: durable.Private}, {Name: authority.CertName, Secrecy: durable.Guarded}}
-		if names, err := sub.Names(); err == nil && want.Name == "old" {
+		inside := []authority.LayoutEntry{
+			{Name: authority.KeyName, Secrecy: durable.Private}, {Name: authority.CertName, Secrecy: durable.Guarded},
+			{Name: authority.RequestFileName, Secrecy: durable.Guarded},
+		}
+		if names, err := sub.Names(); err == nil && want.Name == authority.OldName {
 			inside = nil
 			for _, name := range names {
 				inside = append(inside, authority.LayoutEntry{Name: name, Dir: true, Secrecy: durable.Guarded})
@@ -254,9 +257,11 @@ func (e *examination) leftovers() {
 	}
 	if e.locked != nil {
 		e.temporary(e.ca.Dir())
-		if next, err := e.ca.Dir().Sub("next"); err == nil {
-			e.temporary(next)
-			next.Close()
+		for _, name := range []string{authority.NextName, authority.RequestName} {
+			if sub, err := e.ca.Dir().Sub(name); err == nil {
+				e.temporary(sub)
+				sub.Close()
+			}
 		}
 	}
 	if e.req.Authority != Cluster {

@@ -51,6 +51,7 @@ var (
 	ErrKeyMissing       = authority.ErrKeyMissing
 	ErrKeyMismatch      = authority.ErrKeyMismatch
 	ErrNotPublished     = authority.ErrNotPublished
+	ErrRequestKey       = authority.ErrRequestKey
 )
 
 // A NumberFileError is a serial or min-serial file without a number in it.

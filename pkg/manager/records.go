@@ -2,11 +2,11 @@ package manager
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +14,7 @@ import (
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 )
@@ -95,22 +96,28 @@ func fillCertificate(out *Authority, d *authority.Directory) error {
 	cert := chain[0]
 	out.Subject, out.Issuer = cert.Subject.String(), cert.Issuer.String()
 	out.Certificate, out.SHA1, out.SHA256 = cert.Raw, sha1.Sum(cert.Raw), sha256.Sum256(cert.Raw)
-	out.KeyAlgorithm = keyAlgorithm(cert)
+	out.KeyAlgorithm = keyAlgorithm(cert.PublicKey)
 	out.NotBefore, out.NotAfter = cert.NotBefore, cert.NotAfter
 	out.CASerial = cert.SerialNumber.String()
-	out.KeyEncrypted, err = d.KeyEncrypted()
-	return err
+	if out.KeyEncrypted, err = d.KeyEncrypted(); err != nil {
+		return err
+	}
+	request, err := d.Request()
+	if err == nil && !request.IsAnsweredBy(cert) { // which is on its way out
+		out.Request = request.Subject()
+	}
+	return nil // what is wrong with a request is for Check to say
 }
 
-// keyAlgorithm names the algorithm and size of a certificate's key.
-func keyAlgorithm(cert *x509.Certificate) string {
-	switch k := cert.PublicKey.(type) {
+// keyAlgorithm names the algorithm and size of a CA's key.
+func keyAlgorithm(key crypto.PublicKey) string {
+	switch k := key.(type) {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("rsa-%d", k.N.BitLen())
 	case *ecdsa.PublicKey:
 		return strings.ToLower("ecdsa-" + strings.Replace(k.Params().Name, "-", "", 1))
 	}
-	return strings.ToLower(cert.PublicKeyAlgorithm.String())
+	return string(profile.Ed25519) // there are no others
 }
 
 // Chain implements Service.

@@ -157,8 +157,16 @@ func alive(row store.Authority) authority.Alive {
 // prepared is in the way, unless the active one is compromised: then nobody knows who
 // has the key beside it.
 func (r *renewal) replace(ctx context.Context, row store.Authority) error {
+	if err := r.findKey(row); err != nil {
+		return err
+	}
 	if err := r.checkForeign(row); err != nil {
 		return err
+	}
+	if r.req.Step == RenewCompromised {
+		if err := r.dropRequest(); err != nil {
+			return err
+		}
 	}
 	if row.Next != (authority.Fingerprint{}) {
 		if r.req.Step != RenewCompromised {

@@ -63,8 +63,13 @@ type Service interface {
 
 	// RenewCA replaces the authority's CA, in one step or in three. Its error is a
 	// *SpreadError when the step is done here. Callers: operator. Errors: Exists
-	// (ErrPrepared); NotFound (ErrNotPrepared, ErrNothingToRetire); Denied (*InUseError).
+	// (ErrPrepared); NotFound (ErrNotPrepared, ErrNothingToRetire); Denied (*InUseError,
+	// ErrKeyElsewhere).
 	RenewCA(context.Context, RenewRequest) (RenewResult, error)
+	// RequestCA returns the request for a CA's certificate that a third party is to sign,
+	// and makes one, with a key that stays here, when there is none. The answer is
+	// installed by RenewCA. Callers: operator. Errors: NotFound; Malformed.
+	RequestCA(context.Context, CARequestRequest) (CARequest, error)
 
 	// CreateProject records a project and makes its authority. Its error is a *SpreadError
 	// when the project is made. Callers: operator. Errors: Exists; Denied; Malformed.
@@ -199,6 +204,7 @@ type Authority struct {
 	Nodes        int
 	Prepared     []ReplacedCA // the CA that is going to be active, if there is one
 	Replaced     []ReplacedCA // CAs that were active, and are trusted still; the latest last
+	Request      string       // the subject of a request that is not answered yet; empty for none
 }
 
 // A ReplacedCA is a CA that verifiers trust and that is not the active one.
@@ -232,7 +238,8 @@ type RenewRequest struct {
 	KeyAlgorithm profile.KeyAlgorithm // of a new CA; the zero value is ECDSA P-256
 	Lifetime     time.Duration        // of a new CA; the zero value is profile.DefaultCALifetime
 	// Foreign is a CA that was made elsewhere, to be installed instead of a new one.
-	// Serial numbers that its key has used elsewhere are not known here.
+	// Serial numbers that its key has used elsewhere are not known here. Without a key it
+	// is the answer to RequestCA, or another certificate of the active CA's key.
 	Foreign *ForeignCA
 }
 
