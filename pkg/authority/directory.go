@@ -9,6 +9,8 @@
 //	min-serial  0644  the smallest one still accepted, decimal
 //	bundle.pem  0644  what verifiers trust
 //	crl.pem     0644  the latest revocation list of each CA that is alive
+//	decrypt-key.pem   0400  of a project: the key that secrets are encrypted to
+//	decrypt-cert.pem  0644  its certificate
 //	lock        0600  taken for every change; never renamed or removed. In it, how
 //	                  far the store had counted when it last changed
 //	next/       0700  a CA that is not active yet
@@ -59,7 +61,7 @@ const (
 // which a restore makes them. The key is the last: a directory without a key holds
 // no CA. The revocation list is made anew.
 func Files() []string {
-	return []string{serialFile, floorFile, certFile, chainFile, bundleFile, keyFile}
+	return []string{serialFile, floorFile, certFile, chainFile, bundleFile, decryptCertFile, decryptKeyFile, keyFile}
 }
 
 // sizeLimit bounds every file that is read here, in bytes. A chain of ten RSA-8192

@@ -27,6 +27,8 @@ func Layout() []LayoutEntry {
 		{Name: floorFile, Secrecy: durable.Guarded, Open: true},
 		{Name: bundleFile, Secrecy: durable.Guarded, Open: true},
 		{Name: crlFile, Secrecy: durable.Guarded, Open: true},
+		{Name: decryptKeyFile, Secrecy: durable.Private},
+		{Name: decryptCertFile, Secrecy: durable.Guarded, Open: true},
 		{Name: lockFile, Secrecy: durable.Guarded},
 		{Name: nextDir, Dir: true, Secrecy: durable.Guarded},
 		{Name: oldDir, Dir: true, Secrecy: durable.Guarded},
@@ -72,4 +74,7 @@ const (
 
 	RequestName     = requestDir
 	RequestFileName = requestFile
+
+	DecryptKeyName  = decryptKeyFile
+	DecryptCertName = decryptCertFile
 )

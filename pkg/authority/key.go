@@ -36,7 +36,7 @@ func encodeKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	if len(passphrase) == 0 {
 		der, err := x509.MarshalPKCS8PrivateKey(key)
 		if err != nil {
-			return nil, fmt.Errorf("encoding the CA's key: %w", err)
+			return nil, fmt.Errorf("encoding a key: %w", err)
 		}
 		return pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
 	}
@@ -45,7 +45,7 @@ func encodeKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 		KDFOpts: pkcs8.ScryptOpts{SaltSize: 16, CostParameter: 1 << 14, BlockSize: 8, ParallelizationParameter: 1},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encrypting the CA's key: %w", err)
+		return nil, fmt.Errorf("encrypting a key: %w", err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: encryptedBlock, Bytes: der}), nil
 }
@@ -55,10 +55,10 @@ func encodeKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 func decodeKey(data []byte, pass Passphrase) (key crypto.Signer, encrypted bool, err error) {
 	block, rest := pem.Decode(data)
 	if block == nil {
-		return nil, false, fault.New(fault.Malformed, "the CA's key is not in PEM")
+		return nil, false, fault.New(fault.Malformed, "the key is not in PEM")
 	}
 	if len(bytes.TrimSpace(rest)) > 0 {
-		return nil, false, fault.New(fault.Malformed, "there is more than one key in the CA's key file")
+		return nil, false, fault.New(fault.Malformed, "there is more than one key in it")
 	}
 	var parsed any
 	switch block.Type {
@@ -68,21 +68,21 @@ func decodeKey(data []byte, pass Passphrase) (key crypto.Signer, encrypted bool,
 		parsed, err = x509.ParseECPrivateKey(block.Bytes)
 	case "RSA PRIVATE KEY":
 		if block.Headers["DEK-Info"] != "" {
-			return nil, false, fault.New(fault.Malformed, "the CA's key is encrypted in OpenSSL's old way, not as PKCS#8")
+			return nil, false, fault.New(fault.Malformed, "the key is encrypted in OpenSSL's old way, not as PKCS#8")
 		}
 		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	case encryptedBlock:
 		encrypted = true
 		parsed, err = decrypt(block.Bytes, pass)
 	default:
-		return nil, false, fault.New(fault.Malformed, "the CA's key file holds no private key")
+		return nil, false, fault.New(fault.Malformed, "it holds no private key")
 	}
 	if err != nil {
 		return nil, encrypted, err
 	}
 	signer, ok := parsed.(crypto.Signer)
 	if !ok {
-		return nil, encrypted, fault.New(fault.Malformed, "the CA's key can't sign")
+		return nil, encrypted, fault.New(fault.Malformed, "the key can't sign")
 	}
 	return signer, encrypted, nil
 }
@@ -95,7 +95,7 @@ func decrypt(der []byte, pass Passphrase) (crypto.Signer, error) {
 		err = k.Check()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the CA's key: %w", err)
+		return nil, fmt.Errorf("opening the key: %w", err)
 	}
 	var phrase []byte
 	if pass != nil {

@@ -66,11 +66,15 @@ func archived(name string) (fs.FileMode, bool) {
 	case databaseFile:
 		return 0o600, true
 	}
-	_, file, ok := archivedFile(name)
+	id, file, ok := archivedFile(name)
+	if roleOf(id) != authority.ProjectCA && (file == authority.DecryptKeyName || file == authority.DecryptCertName) {
+		return 0, false
+	}
 	if !ok || !slices.Contains(authority.Files(), file) && !authority.IsOtherFile(file) {
 		return 0, false
 	}
-	if path.Base(file) == authority.KeyName {
+	switch path.Base(file) {
+	case authority.KeyName, authority.DecryptKeyName:
 		return 0o400, true
 	}
 	return 0o644, true

@@ -133,6 +133,9 @@ func checkBackup(ctx context.Context, path string, entries []entry) (map[Authori
 			// Not with its own kind and hints, which are about files in their place.
 			return nil, fault.Errorf(fault.Malformed, "reading the CA of the backup: %v", err)
 		}
+		if err := authority.MatchDecrypt(f[authority.DecryptCertName], f[authority.DecryptKeyName]); err != nil {
+			return nil, fault.Errorf(fault.Malformed, "reading the decrypt key of the backup: %v", err)
+		}
 		if active != row.Active {
 			return nil, fault.New(fault.Malformed, "the CA certificate of the backup is not the one of its database")
 		}
