@@ -125,7 +125,7 @@ func (d *Directory) find(want Fingerprint, fn func(*durable.Dir) error) error {
 // LoadCA is Load for any CA that is alive. Error: [*LostError] too.
 func (d *Directory) LoadCA(want Fingerprint, pass Passphrase) (ca *Authority, err error) {
 	err = d.find(want, func(dir *durable.Dir) error {
-		ca, err = load(dir, pass)
+		ca, err = d.load(dir, pass)
 		return err
 	})
 	return ca, err

@@ -55,9 +55,9 @@ var ErrKeyMismatch = fault.New(fault.Unavailable, "the CA's key and certificate 
 // Errors: fault.NotFound when there is none; [ErrKeyMissing]; [ErrKeyMismatch];
 // [ErrPassphraseNeeded]; [ErrWrongPassphrase]; *durable.SecrecyError for a key
 // that others may read.
-func (d *Directory) Load(pass Passphrase) (*Authority, error) { return load(d.dir, pass) }
+func (d *Directory) Load(pass Passphrase) (*Authority, error) { return d.load(d.dir, pass) }
 
-func load(dir *durable.Dir, pass Passphrase) (*Authority, error) {
+func (d *Directory) load(dir *durable.Dir, pass Passphrase) (*Authority, error) {
 	chain, err := readChain(dir)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func load(dir *durable.Dir, pass Passphrase) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newAuthority(chain, key, encrypted)
+	return newAuthority(d.project, chain, key, encrypted)
 }
 
 func readKey(dir *durable.Dir, pass Passphrase) (key crypto.Signer, encrypted bool, err error) {
@@ -82,12 +82,18 @@ func readKey(dir *durable.Dir, pass Passphrase) (key crypto.Signer, encrypted bo
 	return key, encrypted, asDamaged(dir, keyFile, err)
 }
 
-func newAuthority(chain []*x509.Certificate, key crypto.Signer, encrypted bool) (*Authority, error) {
+func newAuthority(project string, chain []*x509.Certificate, key crypto.Signer, encrypted bool) (*Authority, error) {
 	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !pub.Equal(chain[0].PublicKey) {
 		return nil, ErrKeyMismatch
 	}
-	issuer, err := profile.NewIssuer(chain)
+	newIssuer := profile.NewIssuer
+	if project != "" {
+		newIssuer = func(chain []*x509.Certificate) (*profile.Issuer, error) {
+			return profile.NewProjectIssuer(project, chain)
+		}
+	}
+	issuer, err := newIssuer(chain)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +143,7 @@ func Match(cert, chain, key []byte) (Fingerprint, error) {
 	case encrypted && errors.Is(err, ErrPassphraseNeeded):
 		_, err = profile.NewIssuer(certs)
 	case err == nil:
-		_, err = newAuthority(certs, signer, encrypted)
+		_, err = newAuthority("", certs, signer, encrypted)
 	default:
 		err = fmt.Errorf("reading %s: %w", keyFile, err)
 	}

@@ -69,10 +69,14 @@ func Files() []string {
 const sizeLimit = 1 << 20
 
 // A Directory is an authority's directory, open.
-type Directory struct{ dir *durable.Dir }
+type Directory struct {
+	dir     *durable.Dir
+	project string // the id of the project that its CA signs for; empty for no project's
+}
 
 // OpenDirectory opens the directory that lies in the state directory by the names of
-// path, each in the one before. Error: fault.NotFound.
+// path, each in the one before. Of several the last is the id of a project: the CA there
+// signs for it alone. Error: fault.NotFound.
 func OpenDirectory(state *durable.Dir, path ...string) (*Directory, error) {
 	return openPath(state, path, (*durable.Dir).Sub)
 }
@@ -100,7 +104,11 @@ func openPath(state *durable.Dir, path []string, open func(*durable.Dir, string)
 		}
 		dir = sub
 	}
-	return &Directory{dir}, nil
+	d := &Directory{dir: dir}
+	if len(path) > 1 {
+		d.project = path[len(path)-1]
+	}
+	return d, nil
 }
 
 // Close closes the directory.

@@ -23,7 +23,7 @@ type ForeignCA struct {
 // Check refuses a CA under which nothing would be accepted, or nothing for the cluster
 // of that name. Errors: [fault.Denied].
 func (f ForeignCA) Check(cluster string, now time.Time) error {
-	a, err := newAuthority(f.Chain, f.Key, false) // CA:TRUE, keyCertSign, a strong key
+	a, err := newAuthority("", f.Chain, f.Key, false) // CA:TRUE, keyCertSign, a strong key
 	if errors.Is(err, ErrKeyMismatch) {
 		return fault.New(fault.Denied, "the key is not the one in the CA's certificate")
 	}
@@ -107,5 +107,5 @@ func (l *Locked) Install(f ForeignCA, cluster string, passphrase []byte, now tim
 	if err := l.writeNext(data, f.Chain...); err != nil {
 		return nil, err
 	}
-	return newAuthority(f.Chain, f.Key, len(passphrase) > 0)
+	return newAuthority(l.project, f.Chain, f.Key, len(passphrase) > 0)
 }

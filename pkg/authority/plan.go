@@ -17,13 +17,13 @@ type Plan struct {
 	spent atomic.Bool
 }
 
-// Plan checks that a certificate with names for key may be issued now for lifetime,
+// Plan checks that a certificate of the profile of names for key may be issued now for lifetime,
 // or for as much of it as the CA will live when shorten is set. It spends no number.
 //
-// Errors, all fault.Denied: *profile.LifetimeError; profile.ErrOutlivesCA; names that
-// the name constraints of a CA in the chain don't allow.
+// Errors, all fault.Denied: *profile.LifetimeError; profile.ErrOutlivesCA; names of
+// another project, or that the name constraints of a CA in the chain don't allow.
 func (a *Authority) Plan(names profile.Approved, key *profile.SubjectKey, now time.Time, lifetime time.Duration, shorten bool) (*Plan, error) {
-	validity, err := profile.LeafValidity(now, lifetime, a.issuer, shorten)
+	validity, err := profile.LeafValidity(names.Profile(), now, lifetime, a.issuer, shorten)
 	if err != nil {
 		return nil, err
 	}
@@ -41,8 +41,8 @@ func (a *Authority) Plan(names profile.Approved, key *profile.SubjectKey, now ti
 
 // CheckLifetime says whether Plan would refuse the time that is asked for, whatever the
 // names and the key. Errors: those of [Authority.Plan].
-func (a *Authority) CheckLifetime(now time.Time, lifetime time.Duration, shorten bool) error {
-	_, err := profile.LeafValidity(now, lifetime, a.issuer, shorten)
+func (a *Authority) CheckLifetime(p profile.Profile, now time.Time, lifetime time.Duration, shorten bool) error {
+	_, err := profile.LeafValidity(p, now, lifetime, a.issuer, shorten)
 	return err
 }
 

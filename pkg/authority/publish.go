@@ -94,7 +94,7 @@ func (l *Locked) Prepare(n NewCA) (*Authority, error) {
 	if err := l.writeNext(data, chain...); err != nil {
 		return nil, err
 	}
-	return newAuthority(chain, key, len(n.Passphrase) > 0)
+	return newAuthority(l.project, chain, key, len(n.Passphrase) > 0)
 }
 
 // sign returns the certificate of ca, checked, and those above it.

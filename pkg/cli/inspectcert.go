@@ -101,10 +101,15 @@ func (in *inspector) warnCertificate(v *inspectView, c *x509.Certificate) {
 	v.warnSignature(c.SignatureAlgorithm)
 	v.warnKey(c.PublicKey)
 	if !c.IsCA {
-		if c.NotAfter.Unix()-c.NotBefore.Unix() > int64(profile.MaxLifetime/time.Second) {
-			v.warn("it lives for %s; a node's certificate lives for less than a week", secondsText(c.NotAfter.Unix()-c.NotBefore.Unix()))
+		p := profile.Like(c)
+		most := "a node's certificate lives for less than a week"
+		if p.OfProject() {
+			most = "a project's " + string(p) + " certificate lives for at most " + secondsText(int64(p.MaxLifetime()/time.Second))
 		}
-		if names, _ := extensionsText(c.Extensions); len(names) == 0 {
+		if lifetime := c.NotAfter.Unix() - c.NotBefore.Unix(); lifetime > int64(p.MaxLifetime()/time.Second) {
+			v.warn("it lives for %s; %s", secondsText(lifetime), most)
+		}
+		if names, _ := extensionsText(c.Extensions); len(names) == 0 && p != profile.Member && p != profile.Decrypt {
 			v.warn("it has no subject alternative name: programs of today look at nothing else")
 		}
 	}

@@ -46,7 +46,7 @@ func (*inspector) request(v *inspectView, der []byte) error {
 	own, err := profile.ParseRequest(der)
 	switch {
 	case err == nil:
-		view.Verified, view.Wishes = true, append(view.Wishes, own.Ignored()...)
+		view.Verified, view.Wishes = true, append(view.Wishes, own.Ignored(profile.Approved{})...)
 	case checked != nil:
 		v.warn("its signature does not verify, so that it proves nothing: %v", checked)
 	}

@@ -166,7 +166,7 @@ func (r *reissuer) checkSigner(ctx context.Context) error {
 		return err
 	}
 	t := r.terms(r.id, r.req.Lifetime)
-	return ca.CheckLifetime(t.now, t.lifetime, t.shorten)
+	return ca.CheckLifetime(profile.Node, t.now, t.lifetime, t.shorten)
 }
 
 // raise remembers the reissue, and then puts the floor in force: verifiers see its file

@@ -302,7 +302,7 @@ func (j *job) prepare(t terms, ca *authority.Authority, find profile.Finder) {
 		return
 	}
 	if c := j.earlier; c != nil && hasNames(*c, j.names) {
-		j.result = SignResult{Certificate: *c, Reused: true, Ignored: j.request.Ignored()}
+		j.result = SignResult{Certificate: *c, Reused: true, Ignored: j.request.Ignored(j.names)}
 		return
 	}
 	j.plan, err = ca.Plan(j.names, j.key, t.now, t.lifetime, t.shorten)
@@ -367,7 +367,7 @@ func (m *Manager) sign(t terms, ca *authority.Authority, j *job, n serial.Number
 	j.result = SignResult{Certificate: c, Shortened: leaf.Validity().Shortened()}
 	if j.request != nil {
 		j.result.Certificate.RequestHash = j.request.Hash()
-		j.result.Ignored = j.request.Ignored()
+		j.result.Ignored = j.request.Ignored(leaf.Names())
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (c *CA) TBS(n serial.Number) (*TBS, error) {
 // the issuing key. A CA's own certificate has its own: GnuTLS and OpenSSL find the right
 // one of two CAs by it.
 func (c *CA) issued(n serial.Number) (subject, issuer, keyID []byte) {
-	subject = caName(c.organization, CASubject(c.name, n))
+	subject = subjectName(c.organization, CASubject(c.name, n))
 	if c.issuer == nil {
 		return subject, subject, c.key.id[:]
 	}
@@ -154,8 +154,8 @@ func certAndCRLSign() []byte {
 	return tlv(tagBitString, []byte{1, 0x06}) // unused bits, then bits
 }
 
-// caName returns a Name of a common name, after an organization where there is one.
-func caName(organization, common string) []byte {
+// subjectName returns a Name of a common name, after an organization where there is one.
+func subjectName(organization, common string) []byte {
 	if organization == "" {
 		return commonName(common)
 	}

@@ -51,7 +51,7 @@ func (c *CA) request(n serial.Number, key crypto.Signer) ([]byte, error) {
 		return nil, err
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		RawSubject: caName(c.organization, CASubject(c.name, n)),
+		RawSubject: subjectName(c.organization, CASubject(c.name, n)),
 		ExtraExtensions: []pkix.Extension{
 			{Id: []int{2, 5, 29, 19}, Critical: true, Value: c.basicConstraints()},
 			{Id: []int{2, 5, 29, 15}, Critical: true, Value: certAndCRLSign()},

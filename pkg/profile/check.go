@@ -2,7 +2,6 @@ package profile
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/x509"
 	"math/big"
 	"net"
@@ -33,10 +32,10 @@ func (l *Leaf) CheckTBS(tbs []byte, n serial.Number) error {
 	if err != nil {
 		return err
 	}
-	if err := checkRules(c, fields, leafRules); err != nil {
+	if err := checkRules(c, fields, l.traits.rules); err != nil {
 		return err
 	}
-	if err := fields.check(n, l.issuer.chain[0].RawSubject, "", l.names.commonName, l.key); err != nil {
+	if err := fields.check(n, l.issuer.chain[0].RawSubject, l.names.project, l.names.commonName, l.key); err != nil {
 		return err
 	}
 	if err := l.checkValidity(c, fields); err != nil {
@@ -45,33 +44,25 @@ func (l *Leaf) CheckTBS(tbs []byte, n serial.Number) error {
 	if err := l.checkNames(c); err != nil {
 		return err
 	}
-	return fields.checkExtensions([]wantedExtension{
+	want := []wantedExtension{
 		{oidBasicConstraints, true, leafConstraints},
-		{oidKeyUsage, true, leafKeyUsage(l.key.key)},
-		{oidExtendedKeyUsage, false, leafPurposes},
+		{oidKeyUsage, true, l.traits.usage(l.key.key)},
+		{oidExtendedKeyUsage, l.traits.purposesAre == critical, l.traits.purposes},
 		{oidSubjectKeyID, false, "\x04\x14" + string(l.key.id[:])},
 		{oidAuthorityKeyID, false, authorityKeyID(l.issuer.chain[0].SubjectKeyId)},
-		{oidSubjectAltName, false, ""}, // checkSAN
-	}, l.checkSAN)
+	}
+	if l.traits.hasNames {
+		want = append(want, wantedExtension{oidSubjectAltName, false, ""}) // checkSAN
+	}
+	return fields.checkExtensions(want, l.checkSAN)
 }
 
-// Values of extensions that are always the same.
+// Values of CAs' extensions.
 const (
-	leafConstraints = "\x30\x00" // CA:FALSE is the default, so left out
-	leafPurposes    = "\x30\x14\x06\x08" + string(oidServerAuth) + "\x06\x08" + string(oidClientAuth)
 	caConstraints   = "\x30\x06\x01\x01\xff\x02\x01\x00" // CA:TRUE, path length 0
 	rootConstraints = "\x30\x06\x01\x01\xff\x02\x01\x01" // CA:TRUE, path length 1
 	caKeyUsage      = "\x03\x02\x01\x06"                 // keyCertSign, cRLSign
 )
-
-// leafKeyUsage returns the key usage of a node with such a key: digitalSignature, and
-// for RSA keyEncipherment.
-func leafKeyUsage(key crypto.PublicKey) string {
-	if isRSA(key) {
-		return "\x03\x02\x05\xa0"
-	}
-	return "\x03\x02\x07\x80"
-}
 
 // authorityKeyID returns the value of an authority key identifier, for the lengths
 // that need one octet.
@@ -98,7 +89,7 @@ func (l *Leaf) checkValidity(c *x509.Certificate, fields *tbsFields) error {
 // checkNames checks the names as crypto/x509 sees them.
 func (l *Leaf) checkNames(c *x509.Certificate) error {
 	switch {
-	case c.Subject.CommonName != l.names.commonName || len(c.Subject.Names) != 1:
+	case c.Subject.CommonName != l.names.commonName || !sameOrganization(c, l.names.project):
 		return wrong("subject")
 	case !slices.Equal(c.DNSNames, l.names.dnsNames):
 		return wrong("DNS names")
@@ -106,6 +97,15 @@ func (l *Leaf) checkNames(c *x509.Certificate) error {
 		return wrong("IP addresses")
 	}
 	return nil
+}
+
+// sameOrganization reports whether a subject is, beside its common name, the organization
+// given or, where that is empty, nothing.
+func sameOrganization(c *x509.Certificate, organization string) bool {
+	if organization == "" {
+		return len(c.Subject.Names) == 1
+	}
+	return len(c.Subject.Names) == 2 && slices.Equal(c.Subject.Organization, []string{organization})
 }
 
 func sameAddress(a net.IP, b netip.Addr) bool {
@@ -146,7 +146,7 @@ func (l *Leaf) isName(i int, tag asn1.Tag, content der) bool {
 	return tag == ipTag && bytes.Equal(content, addresses[i].AsSlice())
 }
 
-// CheckTBS does for a CA's certificate what [Leaf.CheckTBS] does for a node's.
+// CheckTBS does for a CA's certificate what [Leaf.CheckTBS] does for others.
 //
 // Errors, all [fault.Internal].
 func (c *CA) CheckTBS(tbs []byte, n serial.Number) error {

@@ -97,10 +97,12 @@ func withExtra(leaf *Leaf, field []byte) []byte {
 // what was planned breaks them: no constructor makes such values.
 func TestCheckTBSHoldsThePolicy(t *testing.T) {
 	for name, change := range map[string]func(l *Leaf){
-		"168 hours":        func(l *Leaf) { l.validity.notAfter = l.validity.notBefore.Add(MaxLifetime + time.Second) },
-		"ends before":      func(l *Leaf) { l.validity.notAfter = l.validity.notBefore.Add(-time.Second) },
-		"before the CA":    func(l *Leaf) { l.validity.notBefore = l.issuer.notBefore.Add(-time.Second) },
-		"outlives the CA":  func(l *Leaf) { l.validity = Validity{l.issuer.notAfter.Add(-time.Hour), l.issuer.notAfter, false} },
+		"168 hours":     func(l *Leaf) { l.validity.notAfter = l.validity.notBefore.Add(MaxLifetime + time.Second) },
+		"ends before":   func(l *Leaf) { l.validity.notAfter = l.validity.notBefore.Add(-time.Second) },
+		"before the CA": func(l *Leaf) { l.validity.notBefore = l.issuer.notBefore.Add(-time.Second) },
+		"outlives the CA": func(l *Leaf) {
+			l.validity = Validity{Node, l.issuer.notAfter.Add(-time.Hour), l.issuer.notAfter, false}
+		},
 		"wildcard":         func(l *Leaf) { l.names.dnsNames = append(l.names.DNSNames(), "*.example.com") },
 		"homoglyph":        func(l *Leaf) { l.names.dnsNames = append(l.names.DNSNames(), "n\u043ede1") },
 		"101 names":        func(l *Leaf) { l.names.dnsNames = append(l.names.DNSNames(), make101()...) },
@@ -127,8 +129,14 @@ func make101() []string {
 
 func FuzzCheckTBS(f *testing.F) {
 	leaf := fixedLeaf(f)
+	leaves := []*Leaf{leaf}
+	for _, p := range []Profile{Member, Server} {
+		leaves = append(leaves, projectLeaf(f, p))
+	}
+	for _, l := range leaves {
+		f.Add(l.build(300))
+	}
 	good := leaf.build(300)
-	f.Add(good)
 	f.Add(leaf.build(301))
 	f.Add([]byte{})
 	f.Add(withExtra(leaf, tlv(0x81, []byte{0, 1})))
@@ -138,8 +146,10 @@ func FuzzCheckTBS(f *testing.F) {
 		f.Add(bad)
 	}
 	f.Fuzz(func(t *testing.T, tbs []byte) {
-		if err := leaf.CheckTBS(tbs, 300); (err == nil) != bytes.Equal(tbs, good) {
-			t.Fatalf("CheckTBS says %v to\n%x", err, tbs)
+		for _, l := range leaves {
+			if err := l.CheckTBS(tbs, 300); (err == nil) != bytes.Equal(tbs, l.build(300)) {
+				t.Fatalf("CheckTBS for a %s says %v to\n%x", l.Profile(), err, tbs)
+			}
 		}
 	})
 }

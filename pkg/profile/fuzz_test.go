@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"x509ctl/pkg/fault"
 )
@@ -82,7 +81,7 @@ func FuzzParseRequest(f *testing.F) {
 // compareRequest approves all that can be approved at all, and compares.
 func compareRequest(t *testing.T, r *Request, raw []byte) {
 	t.Helper()
-	_, _ = r.Names(), r.Ignored()
+	_, _ = r.Names(), r.Ignored(Approved{})
 	var allow []string
 	for _, n := range r.names {
 		allow = append(allow, n.text)
@@ -134,11 +133,21 @@ func certificateSeeds(f *testing.F) [][]byte {
 		m.change(f, s)
 		seeds = append(seeds, s.build())
 	}
-	return append(seeds, lintedLeaf(f).build(), lintedCA(f).build())
+	for _, make := range []func(testing.TB) *certSpec{lintedLeaf, lintedCA, lintedMember, lintedServer, lintedDecrypt} {
+		seeds = append(seeds, make(f).build())
+	}
+	for i, mutants := range [][]mutant{memberMutants(), serverMutants(), decryptMutants()} {
+		for _, m := range mutants {
+			s := []func(testing.TB) *certSpec{lintedMember, lintedServer, lintedDecrypt}[i](f)
+			m.change(f, s)
+			seeds = append(seeds, s.build())
+		}
+	}
+	return seeds
 }
 
-// FuzzLint lints whatever crypto/x509 can read. Of what keeps all rules for a node's
-// certificate crypto/x509 must not have another opinion.
+// FuzzLint lints whatever crypto/x509 can read. Of what keeps all rules for a leaf
+// crypto/x509 must not have another opinion.
 func FuzzLint(f *testing.F) {
 	for _, s := range certificateSeeds(f) {
 		f.Add(s)
@@ -158,8 +167,15 @@ func FuzzLint(f *testing.F) {
 		if len(findings) > 0 || c.IsCA {
 			return
 		}
-		if c.Version != 3 || len(c.UnhandledCriticalExtensions)+len(c.EmailAddresses)+len(c.URIs) > 0 || c.NotAfter.Sub(c.NotBefore) >= 7*24*time.Hour {
-			t.Fatalf("keeps all rules: %+v", c)
+		p := Like(c)
+		if c.Version != 3 || len(c.UnhandledCriticalExtensions)+len(c.EmailAddresses)+len(c.URIs) > 0 || c.NotAfter.Sub(c.NotBefore) > p.MaxLifetime() {
+			t.Fatalf("keeps all rules of a %s: %+v", p, c)
+		}
+		if p == Member || p == Decrypt {
+			if len(c.DNSNames)+len(c.IPAddresses) > 0 || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) {
+				t.Fatalf("keeps all rules of a %s: %+v", p, c)
+			}
+			return
 		}
 		for _, name := range append(slices.Clone(c.DNSNames), c.Subject.CommonName) {
 			if err := c.VerifyHostname(name); err != nil {

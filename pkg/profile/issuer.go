@@ -10,9 +10,10 @@ import (
 	"x509ctl/pkg/fault"
 )
 
-// An Issuer is a CA certificate that may sign node certificates, with what every one
-// of them takes from it. Only [NewIssuer] makes one, and it can't be changed.
+// An Issuer is a CA certificate that may sign leaves, with what every one of them takes
+// from it. Only [NewIssuer] and [NewProjectIssuer] make one, and it can't be changed.
 type Issuer struct {
+	project   string // whose leaves it signs; empty for a cluster's
 	chain     []*x509.Certificate
 	key       *SubjectKey
 	algorithm signatureAlgorithm
@@ -25,7 +26,23 @@ type Issuer struct {
 // 20 and 32 are usual.
 const maxKeyIDLength = 64
 
-// NewIssuer checks that chain[0] may sign node certificates: version 3, CA:TRUE,
+// NewProjectIssuer is NewIssuer for the CA of the project of that id: it signs what is
+// approved for that project, and nothing else. Who signed the CA does not matter here.
+//
+// Errors: [fault.Denied].
+func NewProjectIssuer(project string, chain []*x509.Certificate) (*Issuer, error) {
+	if _, err := ParseProject(project); err != nil {
+		return nil, err
+	}
+	i, err := NewIssuer(chain)
+	if err != nil {
+		return nil, err
+	}
+	i.project = project
+	return i, nil
+}
+
+// NewIssuer checks that chain[0] may sign node certificates, or those of CAs: version 3, CA:TRUE,
 // keyCertSign, a subject, a subject key identifier (without one openssl verify
 // -x509_strict refuses everything it signs) and a key that passes [CheckKey]. After it
 // come its issuers up to the root, if there are any; they bound when a certificate

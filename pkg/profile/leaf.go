@@ -5,9 +5,10 @@ import (
 	"x509ctl/pkg/serial"
 )
 
-// A Leaf is a node certificate before it has a number: issuer, names, key and
+// A Leaf is a certificate that is no CA's before it has a number: issuer, names, key and
 // validity, each of them checked. Only [NewLeaf] makes one, and it can't be changed.
 type Leaf struct {
+	traits   *traits
 	issuer   *Issuer
 	names    Approved
 	key      *SubjectKey
@@ -16,9 +17,12 @@ type Leaf struct {
 	tail []byte // of the TBSCertificate: validity, subject, key, extensions
 }
 
-// NewLeaf puts a node certificate together. It spends nothing and signs nothing.
+// NewLeaf puts the certificate together that names were approved for. It spends nothing
+// and signs nothing.
 //
-// Errors: [fault.Internal] for a zero argument.
+// Errors: [fault.Denied] for the issuer of another project, or of nodes for a project's
+// certificate and the reverse, and for a decrypt key that is not RSA of 3072 bits;
+// [fault.Internal] for a zero argument, or the validity of another profile.
 func NewLeaf(issuer *Issuer, names Approved, key *SubjectKey, v Validity) (*Leaf, error) {
 	if err := issuer.check(); err != nil {
 		return nil, err
@@ -26,10 +30,30 @@ func NewLeaf(issuer *Issuer, names Approved, key *SubjectKey, v Validity) (*Leaf
 	if names.commonName == "" || key == nil || key.key == nil || v.notBefore.IsZero() || v.notAfter.IsZero() {
 		return nil, fault.New(fault.Internal, "a certificate needs names, a key and a validity that were checked")
 	}
-	l := &Leaf{issuer: issuer, names: names, key: key, validity: v}
+	t := names.profile.traits()
+	switch {
+	case t == nil || v.profile != names.profile:
+		return nil, fault.New(fault.Internal, "names and validity are not of one profile")
+	case FoldName(names.project) != FoldName(issuer.project) || t.ofProject != (names.project != ""):
+		return nil, fault.Errorf(fault.Denied, "%s signs no certificate of %s", whose(issuer.project), whose(names.project))
+	case names.profile == Decrypt && !canDecrypt(key.key):
+		return nil, fault.Errorf(fault.Denied, "secrets are encrypted to RSA keys of at least %d bits", minDecryptBits)
+	}
+	l := &Leaf{traits: t, issuer: issuer, names: names, key: key, validity: v}
 	l.tail = l.buildTail()
 	return l, nil
 }
+
+// whose says in words which authority a certificate is of.
+func whose(project string) string {
+	if project == "" {
+		return "the cluster"
+	}
+	return "project " + project
+}
+
+// Profile returns what kind of certificate it is.
+func (l *Leaf) Profile() Profile { return l.names.profile }
 
 // Issuer returns the CA that is to sign.
 func (l *Leaf) Issuer() *Issuer { return l.issuer }
@@ -73,10 +97,26 @@ func (l *Leaf) build(n serial.Number) []byte {
 
 // buildTail returns what follows the issuer in the TBSCertificate.
 func (l *Leaf) buildTail() []byte {
-	usage := []byte{7, 0x80} // digitalSignature; unused bits, then bits
-	if isRSA(l.key.key) {
-		usage = []byte{5, 0xa0} // and keyEncipherment
+	list := [][]byte{
+		extension(oidBasicConstraints, critical, []byte(leafConstraints)),
+		extension(oidKeyUsage, critical, []byte(l.traits.usage(l.key.key))),
+		extension(oidExtendedKeyUsage, l.traits.purposesAre, []byte(l.traits.purposes)),
+		extension(oidSubjectKeyID, 0, tlv(tagOctetString, l.key.id[:])),
+		extension(oidAuthorityKeyID, 0, tlv(tagSequence, tlv(0x80, l.issuer.chain[0].SubjectKeyId))),
 	}
+	if l.traits.hasNames {
+		list = append(list, extension(oidSubjectAltName, 0, l.alternativeNames()))
+	}
+	return concat(
+		tlv(tagSequence, derTime(l.validity.notBefore), derTime(l.validity.notAfter)),
+		subjectName(l.names.project, l.names.commonName),
+		l.key.spki,
+		extensions(list...),
+	)
+}
+
+// alternativeNames returns the value of the subject alternative names.
+func (l *Leaf) alternativeNames() []byte {
 	names := make([][]byte, 0, len(l.names.dnsNames)+len(l.names.addresses))
 	for _, name := range l.names.dnsNames {
 		names = append(names, tlv(0x82, []byte(name)))
@@ -84,17 +124,5 @@ func (l *Leaf) buildTail() []byte {
 	for _, addr := range l.names.addresses {
 		names = append(names, tlv(0x87, addr.AsSlice()))
 	}
-	return concat(
-		tlv(tagSequence, derTime(l.validity.notBefore), derTime(l.validity.notAfter)),
-		commonName(l.names.commonName),
-		l.key.spki,
-		extensions(
-			extension(oidBasicConstraints, critical, tlv(tagSequence)),
-			extension(oidKeyUsage, critical, tlv(tagBitString, usage)),
-			extension(oidExtendedKeyUsage, 0, tlv(tagSequence, tlv(tagOID, []byte(oidServerAuth)), tlv(tagOID, []byte(oidClientAuth)))),
-			extension(oidSubjectKeyID, 0, tlv(tagOctetString, l.key.id[:])),
-			extension(oidAuthorityKeyID, 0, tlv(tagSequence, tlv(0x80, l.issuer.chain[0].SubjectKeyId))),
-			extension(oidSubjectAltName, 0, tlv(tagSequence, names...)),
-		),
-	)
+	return tlv(tagSequence, names...)
 }

@@ -78,7 +78,7 @@ func newTestLeaf(tb testing.TB, issuer *Issuer, key crypto.Signer, now time.Time
 	if err != nil {
 		tb.Fatal(err)
 	}
-	v, err := LeafValidity(now, DefaultLifetime, issuer, false)
+	v, err := LeafValidity(Node, now, DefaultLifetime, issuer, false)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -25,9 +24,10 @@ type Finding struct {
 }
 
 // Lint judges a certificate in DER by itself: by the rules of the standards and by those
-// of the private, short-lived certificates made here: CAs' for one that says CA:TRUE,
-// projects' if it has an organization, and nodes' for any other. It does not ask who signed it and when. A certificate made
-// elsewhere, for another purpose, may break rules and be none the worse.
+// of the private certificates made here: CAs' for one that says CA:TRUE, those of a
+// project if it has an organization, and nodes' for any other ([Like]). It does not ask
+// who signed it and when. A certificate made elsewhere, for another purpose, may break
+// rules and be none the worse.
 //
 // Error: [fault.Malformed] for what crypto/x509 can't read.
 func Lint(certificate []byte) ([]Finding, error) {
@@ -39,13 +39,15 @@ func Lint(certificate []byte) ([]Finding, error) {
 	if !ok {
 		return []Finding{structure}, nil
 	}
-	rules := leafRules
+	var rules []rule
 	switch {
-	case c.IsCA && len(c.Subject.Organization) == 0:
+	case !c.IsCA:
+		rules = Like(c).traits().rules
+	case len(c.Subject.Organization) == 0:
 		rules = caRules
-	case c.IsCA && bytes.Equal(c.RawIssuer, c.RawSubject):
+	case bytes.Equal(c.RawIssuer, c.RawSubject):
 		rules = projectRootRules
-	case c.IsCA:
+	default:
 		rules = projectCARules
 	}
 	broken := lint(c, fields, rules)
@@ -115,7 +117,7 @@ var allRules = []rule{
 		}},
 	{Finding{"validity_order", "RFC 5280 4.1.2.5", "the validity ends after it begins"},
 		func(c *linted) bool { return !c.NotAfter.Before(c.NotBefore) }},
-	{Finding{"subject", "RFC 5280 4.1.2.6, A.1", "the subject is one common name of 1 to 64 characters, a UTF8String, in a project's CA after its organization"},
+	{Finding{"subject", "RFC 5280 4.1.2.6, A.1", "the subject is one common name of 1 to 64 characters, a UTF8String, in a project after its organization"},
 		func(c *linted) bool { return isSubject(c.RawSubject, c.organization(), c.Subject.CommonName) }},
 	{Finding{"key_kind", "NIST SP 800-57 part 1, 5.6.1", "the key is on P-256, P-384, P-521 or Ed25519, or RSA of 2048 to 8192 bits with an odd exponent of at least 65537"},
 		func(c *linted) bool { return isAcceptedKind(c.PublicKey) }},
@@ -136,42 +138,6 @@ var allRules = []rule{
 		func(c *linted) bool { return c.fields.has(oidAuthorityKeyID, false) }},
 	{Finding{"authority_key_id_form", "RFC 5280 4.2.1.1", "the authority key identifier holds the issuing key's identifier and nothing else"},
 		(*linted).hasPlainAuthorityKeyID},
-}
-
-// leafRules are those for nodes' certificates.
-var leafRules = []rule{
-	{Finding{"leaf_lifetime", "x509ctl", "the certificate is valid for less than 168 hours"},
-		func(c *linted) bool { return c.NotAfter.Sub(c.NotBefore) <= MaxLifetime }},
-	{Finding{"leaf_issuer", "RFC 5280 3.2", "the subject is not the issuer's, as if it had issued itself"},
-		func(c *linted) bool { return !bytes.Equal(c.RawIssuer, c.RawSubject) }},
-	{Finding{"leaf_extensions", "x509ctl", "there is no extension but basic constraints, key usage, extended key usage, alternative names and the key identifiers"},
-		func(c *linted) bool {
-			return c.fields.hasOnly(oidBasicConstraints, oidKeyUsage, oidExtendedKeyUsage, oidSubjectAltName, oidSubjectKeyID, oidAuthorityKeyID)
-		}},
-	{Finding{"leaf_basic_constraints", "RFC 5280 4.2.1.9, X.690 11.5", "basic constraints are empty, which is CA:FALSE"},
-		func(c *linted) bool { return c.fields.hasValue(oidBasicConstraints, "\x30\x00") }},
-	{Finding{"leaf_key_usage", "RFC 5280 4.2.1.3, RFC 8813 3", "the key usage is digitalSignature, and for RSA keyEncipherment, with no bit more"},
-		func(c *linted) bool { return c.fields.hasValue(oidKeyUsage, leafKeyUsage(c.PublicKey)) }},
-	{Finding{"leaf_extended_key_usage", "RFC 5280 4.2.1.12", "the extended key usage is serverAuth and clientAuth, and not critical"},
-		func(c *linted) bool {
-			return c.fields.has(oidExtendedKeyUsage, false) && c.fields.hasValue(oidExtendedKeyUsage, leafPurposes)
-		}},
-	{Finding{"names", "RFC 5280 4.2.1.6", "there are subject alternative names, not critical beside a subject"},
-		func(c *linted) bool { return c.fields.has(oidSubjectAltName, false) }},
-	{Finding{"names_kinds", "x509ctl", "subject alternative names are DNS names and IP addresses"},
-		func(c *linted) bool { return c.eachName(isDNSOrIP) }},
-	{Finding{"names_number", "x509ctl", "there are at most 100 subject alternative names"},
-		func(c *linted) bool { return len(c.DNSNames)+len(c.IPAddresses) <= MaxNames }},
-	{Finding{"names_dns", "RFC 5280 4.2.1.6, RFC 1123 2.1", "DNS names are ASCII letters, digits, hyphens and dots, without a wildcard and not like an IP address"},
-		func(c *linted) bool {
-			return !slices.ContainsFunc(c.DNSNames, func(s string) bool { return nameFlaw(s) != "" })
-		}},
-	{Finding{"names_ip", "RFC 5280 4.2.1.6, RFC 4291 2.5.5.2", "an IPv4 address has 4 octets: it is not mapped into IPv6"},
-		func(c *linted) bool { return c.eachName(isNotMapped) }},
-	{Finding{"names_once", "x509ctl", "no name stands twice, in whatever case"},
-		(*linted).hasEachNameOnce},
-	{Finding{"names_common_name", "RFC 9525 4.1", "the common name is the first of the DNS names, since nobody looks for it in the subject"},
-		func(c *linted) bool { return len(c.DNSNames) == 0 || c.DNSNames[0] == c.Subject.CommonName }},
 }
 
 // caRules are those for the CA of a cluster.
@@ -229,10 +195,9 @@ var anyCARules = []rule{
 		func(c *linted) bool { return c.fields.hasValue(oidKeyUsage, caKeyUsage) }},
 }
 
-// organization returns the organization of a CA's subject, "" for none or several. A
-// node has none.
+// organization returns the organization of the subject, "" for none or several.
 func (c *linted) organization() string {
-	if !c.IsCA || len(c.Subject.Organization) != 1 {
+	if len(c.Subject.Organization) != 1 {
 		return ""
 	}
 	return c.Subject.Organization[0]
@@ -273,45 +238,4 @@ func (c *linted) hasOwnKeyID() bool {
 func (c *linted) hasPlainAuthorityKeyID() bool {
 	e := c.fields.extension(oidAuthorityKeyID)
 	return e == nil || len(c.AuthorityKeyId) > 0 && len(c.AuthorityKeyId) <= maxKeyIDLength && string(e.value) == authorityKeyID(c.AuthorityKeyId)
-}
-
-// eachName reports whether holds is true of every subject alternative name.
-func (c *linted) eachName(holds func(asn1.Tag, der) bool) bool {
-	e := c.fields.extension(oidSubjectAltName)
-	if e == nil {
-		return true
-	}
-	list, ok := readWhole(e.value, asn1.SEQUENCE)
-	for ok && !list.Empty() {
-		var name der
-		var tag asn1.Tag
-		ok = list.ReadAnyASN1(&name, &tag) && holds(tag, name)
-	}
-	return ok
-}
-
-const (
-	dnsTag = asn1.Tag(2 | 0x80) // GeneralName, RFC 5280, section 4.2.1.6
-	ipTag  = asn1.Tag(7 | 0x80)
-)
-
-func isDNSOrIP(tag asn1.Tag, _ der) bool { return tag == dnsTag || tag == ipTag }
-
-func isNotMapped(tag asn1.Tag, content der) bool {
-	addr, ok := netip.AddrFromSlice(content)
-	return tag != ipTag || ok && !addr.Is4In6()
-}
-
-func (c *linted) hasEachNameOnce() bool {
-	for i, name := range c.DNSNames {
-		if slices.ContainsFunc(c.DNSNames[:i], func(s string) bool { return strings.EqualFold(s, name) }) {
-			return false
-		}
-	}
-	for i, addr := range c.IPAddresses {
-		if slices.ContainsFunc(c.IPAddresses[:i], addr.Equal) {
-			return false
-		}
-	}
-	return true
 }

@@ -34,7 +34,7 @@ func lintedLeaf(t testing.TB) *certSpec {
 		exts: map[oid][]byte{
 			oidBasicConstraints: extension(oidBasicConstraints, critical, []byte(leafConstraints)),
 			oidKeyUsage:         extension(oidKeyUsage, critical, []byte{3, 2, 7, 0x80}),
-			oidExtendedKeyUsage: extension(oidExtendedKeyUsage, 0, []byte(leafPurposes)),
+			oidExtendedKeyUsage: extension(oidExtendedKeyUsage, 0, []byte(nodePurposes)),
 			oidSubjectKeyID:     extension(oidSubjectKeyID, 0, tlv(tagOctetString, key.id[:])),
 			oidAuthorityKeyID:   extension(oidAuthorityKeyID, 0, []byte(authorityKeyID([]byte("issuer")))),
 			oidSubjectAltName:   sanOf(dnsName("node1.example.com"), dnsName("node1"), ipName("192.0.2.1"), ipName("2001:db8::1")),
@@ -191,7 +191,7 @@ func leafMutants() []mutant {
 		{"issuer", func(_ testing.TB, s *certSpec) { s.issuer = tlv(tagSequence) }},
 		{"validity_order", lasting("260102030405Z", "260102030404Z")},
 		{"subject", func(_ testing.TB, s *certSpec) {
-			s.subject = tlv(tagSequence, rdn(attr("\x55\x04\x0a", 0x0c, "Org")), rdn(attr(oidCommonName, 0x0c, "node1.example.com")))
+			s.subject = tlv(tagSequence, rdn(attr("\x55\x04\x0b", 0x0c, "Unit")), rdn(attr(oidCommonName, 0x0c, "node1.example.com")))
 		}},
 		{"key_usage", setExtension(oidKeyUsage, 0, []byte{3, 2, 7, 0x80})},
 		{"subject_key_id", without(oidSubjectKeyID)},
@@ -203,7 +203,7 @@ func leafMutants() []mutant {
 		{"leaf_key_usage", setExtension(oidKeyUsage, critical, []byte{3, 2, 5, 0xa0})},
 		{"leaf_key_usage", setExtension(oidKeyUsage, critical, []byte{3, 2, 2, 0x84})}, // keyCertSign
 		{"leaf_extended_key_usage", without(oidExtendedKeyUsage)},
-		{"leaf_extended_key_usage", setExtension(oidExtendedKeyUsage, critical, []byte(leafPurposes))},
+		{"leaf_extended_key_usage", setExtension(oidExtendedKeyUsage, critical, []byte(nodePurposes))},
 		{"leaf_extended_key_usage", setExtension(oidExtendedKeyUsage, 0, tlv(tagSequence, tlv(tagOID, []byte(oidServerAuth))))},
 		{"names", without(oidSubjectAltName)},
 		{"names", setExtension(oidSubjectAltName, critical, tlv(tagSequence, dnsName("node1.example.com")))},
@@ -228,7 +228,7 @@ func caMutants() []mutant {
 		}},
 		{"ca_issuer", func(_ testing.TB, s *certSpec) { s.issuer = commonName("root") }},
 		{"ca_name", func(_ testing.TB, s *certSpec) { s.serial = derInteger(301) }},
-		{"ca_extensions", setExtension(oidExtendedKeyUsage, 0, []byte(leafPurposes))},
+		{"ca_extensions", setExtension(oidExtendedKeyUsage, 0, []byte(nodePurposes))},
 		{"ca_basic_constraints", setExtension(oidBasicConstraints, critical, tlv(tagSequence, tlv(tagBoolean, []byte{0xff}), derInteger(1)))},
 		{"ca_key_usage", setExtension(oidKeyUsage, critical, []byte{3, 2, 2, 0x84})},
 		{"ca_key_id", setExtension(oidAuthorityKeyID, 0, []byte(authorityKeyID([]byte("issuer"))))},
@@ -237,17 +237,21 @@ func caMutants() []mutant {
 
 // TestLint breaks every rule by a certificate that keeps all the others.
 func TestLint(t *testing.T) {
-	broken := make(map[string]bool)
 	for _, tc := range []struct {
 		what    string
 		make    func(testing.TB) *certSpec
 		mutants []mutant
+		rules   []rule // each of which a mutant breaks
 	}{
-		{"a node's", lintedLeaf, append(mutants(), leafMutants()...)},
-		{"a CA's", lintedCA, append(mutants(), caMutants()...)},
-		{"the project root's", lintedProjectRoot, projectRootMutants()},
-		{"a project's", lintedProjectCA, projectCAMutants()},
+		{"a node's", lintedLeaf, append(mutants(), leafMutants()...), slices.Concat(allRules, nodeRules)},
+		{"a CA's", lintedCA, append(mutants(), caMutants()...), caRules},
+		{"the project root's", lintedProjectRoot, projectRootMutants(), projectRootRules[len(projectRootRules)-2:]},
+		{"a project's", lintedProjectCA, projectCAMutants(), projectCARules[len(projectCARules)-4:]},
+		{"a member's", lintedMember, memberMutants(), memberRules[len(leafRules):]},
+		{"a server's", lintedServer, serverMutants(), slices.Concat(projectRules, serverRules[len(serverRules)-2:])},
+		{"a decrypt key's", lintedDecrypt, decryptMutants(), decryptRules[len(leafRules):]},
 	} {
+		broken := make(map[string]bool)
 		if findings, err := Lint(tc.make(t).build()); err != nil || len(findings) > 0 {
 			t.Fatalf("%s breaks %v, %v", tc.what, findings, err)
 		}
@@ -260,13 +264,13 @@ func TestLint(t *testing.T) {
 			}
 			broken[m.rule] = true
 		}
-	}
-	for _, r := range slices.Concat(allRules, leafRules, caRules, projectRootRules, projectCARules) {
-		if !broken[r.Rule] {
-			t.Errorf("no certificate breaks %s", r.Rule)
-		}
-		if r.Source == "" || r.What == "" || strings.Contains(r.Rule, " ") {
-			t.Errorf("%q has no source, or says nothing", r.Rule)
+		for _, r := range tc.rules {
+			if !broken[r.Rule] {
+				t.Errorf("no certificate like %s breaks %s", tc.what, r.Rule)
+			}
+			if r.Source == "" || r.What == "" || strings.Contains(r.Rule, " ") {
+				t.Errorf("%q has no source, or says nothing", r.Rule)
+			}
 		}
 	}
 }

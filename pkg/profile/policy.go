@@ -27,11 +27,12 @@ type Holder struct {
 	Aliases   []string     // more DNS names
 	Addresses []netip.Addr // without zone
 	Cluster   bool         // whether it is the cluster itself
+	Project   string       // the id of the project that all of them are registered with; empty for a node
 }
 
 // same reports whether h and o are one holder.
 func (h Holder) same(o Holder) bool {
-	return h.Cluster == o.Cluster && FoldName(h.Name) == FoldName(o.Name)
+	return h.Cluster == o.Cluster && h.Project == o.Project && FoldName(h.Name) == FoldName(o.Name)
 }
 
 // spelling returns the DNS name of h that equals name without regard to case, as
@@ -55,8 +56,11 @@ func (h Holder) hasAddress(a netip.Addr) bool {
 
 // describe returns h in words.
 func (h Holder) describe() string {
-	if h.Cluster {
+	switch {
+	case h.Cluster:
 		return "the cluster " + quote(h.Name)
+	case h.Project != "":
+		return "project " + quote(h.Project)
 	}
 	return "node " + quote(h.Name)
 }
@@ -76,17 +80,28 @@ type Policy struct {
 	// approved although nobody here has them, such as another cluster's node in an
 	// import or export. A name that somebody has stays his.
 	Allow []string
+
+	project string // for the words of errors; empty for the cluster's policy
 }
 
-// Approved is one holder's names, fit to be signed. Only [Policy] makes one, and it
-// can't be changed. The zero Approved has no names, and [NewLeaf] refuses it.
+// Approved is one holder's names, fit to be signed, and the profile that they are for. Only
+// [Policy], [ProjectPolicy] and [ApproveDecrypt] make one, and it can't be changed. The zero
+// Approved has no names, and [NewLeaf] refuses it.
 type Approved struct {
+	profile    Profile
+	project    string // the organization; empty for a node
 	commonName string
-	dnsNames   []string     // the common name first
+	dnsNames   []string     // the common name first; none where the profile has none
 	addresses  []netip.Addr // unmapped, without zone
 	holder     Holder       // Name, Cluster only
 	exceptions []string
 }
+
+// Profile returns what kind of certificate the names are for.
+func (a Approved) Profile() Profile { return a.profile }
+
+// Project returns the id of the project whose certificate it is, "" for a node's.
+func (a Approved) Project() string { return a.project }
 
 // CommonName returns the common name, as the record spells it.
 func (a Approved) CommonName() string { return a.commonName }
@@ -106,8 +121,8 @@ func (a Approved) Names() []string {
 	return names
 }
 
-// Holder returns the name of the record whose names these are. Where exceptions alone
-// made the names pass, it is the common name.
+// Holder returns the name of the record whose names these are. In a project, and where
+// exceptions alone made the names pass, it is the common name.
 func (a Approved) Holder() string { return a.holder.Name }
 
 // Cluster reports whether the holder is the cluster.
@@ -119,7 +134,7 @@ func (a Approved) Exceptions() []string { return slices.Clone(a.exceptions) }
 // Equal reports whether a and b are the same names, in the same order and spelling,
 // of the same holder with the same exceptions.
 func (a Approved) Equal(b Approved) bool {
-	return a.commonName == b.commonName && a.holder.Name == b.holder.Name && a.holder.Cluster == b.holder.Cluster &&
+	return a.profile == b.profile && a.project == b.project && a.commonName == b.commonName && a.holder.Name == b.holder.Name && a.holder.Cluster == b.holder.Cluster &&
 		slices.Equal(a.dnsNames, b.dnsNames) && slices.Equal(a.addresses, b.addresses) &&
 		slices.Equal(a.exceptions, b.exceptions)
 }

@@ -14,10 +14,17 @@
 // # Unchecked cannot be written
 //
 // Each step gives a value of a type that only this step makes: [ParseRequest] a
-// [Request], [NewSubjectKey] a [SubjectKey], [Policy] an [Approved], [NewIssuer] an
-// [Issuer], [LeafValidity] a [Validity], [NewLeaf] a [Leaf], and [Leaf.TBS] the
-// [TBS] that [Sign] takes. None of them can be changed afterwards, and the zero
-// value of each is refused by the next step.
+// [Request], [NewSubjectKey] a [SubjectKey], [Policy] and [ProjectPolicy] an [Approved],
+// [NewIssuer] and [NewProjectIssuer] an [Issuer], [LeafValidity] a [Validity], [NewLeaf]
+// a [Leaf], and [Leaf.TBS] the [TBS] that [Sign] takes. None of them can be changed
+// afterwards, and the zero value of each is refused by the next step.
+//
+// # What is what
+//
+// The four kinds of certificate that are no CA's are rows of a table, [Profile]. Which
+// row a certificate is made by comes with its names, since different policies approve
+// them: the names of nodes can't get into a member's certificate, nor the reverse, and an
+// Issuer signs for the cluster or for the one project that it was made for.
 //
 // # Policy is checked on the bytes
 //

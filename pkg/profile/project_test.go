@@ -12,7 +12,7 @@ import (
 
 func lintedProjectRoot(t testing.TB) *certSpec {
 	s := lintedCA(t)
-	s.subject = caName(projectsOrganization, "cluster.example.com projects CA 300")
+	s.subject = subjectName(projectsOrganization, "cluster.example.com projects CA 300")
 	s.issuer = s.subject
 	s.exts[oidBasicConstraints] = extension(oidBasicConstraints, critical, []byte(rootConstraints))
 	return s
@@ -22,7 +22,7 @@ func projectRootMutants() []mutant {
 	return []mutant{
 		{"root_basic_constraints", setExtension(oidBasicConstraints, critical, []byte(caConstraints))},
 		{"root_organization", func(_ testing.TB, s *certSpec) {
-			s.subject = caName("p", "cluster.example.com projects CA 300")
+			s.subject = subjectName("p", "cluster.example.com projects CA 300")
 			s.issuer = s.subject
 		}},
 	}
@@ -30,15 +30,15 @@ func projectRootMutants() []mutant {
 
 func lintedProjectCA(t testing.TB) *certSpec {
 	s := lintedCA(t)
-	s.subject = caName("p_1", "p_1 CA 300")
-	s.issuer = caName(projectsOrganization, "cluster.example.com projects CA 1")
+	s.subject = subjectName("p_1", "p_1 CA 300")
+	s.issuer = subjectName(projectsOrganization, "cluster.example.com projects CA 1")
 	s.exts[oidAuthorityKeyID] = extension(oidAuthorityKeyID, 0, []byte(authorityKeyID([]byte("root"))))
 	return s
 }
 
 func projectCAMutants() []mutant {
 	subject := func(organization, common string) func(testing.TB, *certSpec) {
-		return func(_ testing.TB, s *certSpec) { s.subject = caName(organization, common) }
+		return func(_ testing.TB, s *certSpec) { s.subject = subjectName(organization, common) }
 	}
 	return []mutant{
 		{"project_basic_constraints", setExtension(oidBasicConstraints, critical, []byte(rootConstraints))},

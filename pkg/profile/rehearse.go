@@ -14,14 +14,14 @@ import (
 )
 
 // rehearsed remembers which shapes of certificate an [Issuer] has rehearsed.
-type rehearsed [4]atomic.Bool
+type rehearsed [16]atomic.Bool
 
-// shape returns which of the shapes l has: what its key is, and whether it has
-// addresses, decides which extensions there are and how they are encoded.
+// shape returns which of the shapes l has: its profile, what its key is, and whether it
+// has addresses, decide which extensions there are and how they are encoded.
 func (l *Leaf) shape() int {
-	shape := 0
+	shape := 4 * l.traits.index
 	if isRSA(l.key.key) {
-		shape = 1
+		shape++
 	}
 	if len(l.names.addresses) > 0 {
 		shape += 2

@@ -65,6 +65,18 @@ func TestRehearseNames(t *testing.T) {
 	}
 }
 
+// TestRehearseProfiles gives each profile shapes of its own.
+func TestRehearseProfiles(t *testing.T) {
+	seen := make(map[int]Profile)
+	for _, p := range Profiles()[1:] {
+		l := projectLeaf(t, p)
+		if other, ok := seen[l.shape()/4]; ok || l.shape() < 4 || l.shape() >= len(rehearsed{}) {
+			t.Errorf("shape %d of a %s is taken by a %q", l.shape(), p, other)
+		}
+		seen[l.shape()/4] = p
+	}
+}
+
 // TestRehearseShapes rehearses each shape once.
 func TestRehearseShapes(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

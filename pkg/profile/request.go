@@ -4,7 +4,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
-	"slices"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
 
@@ -20,6 +20,7 @@ type Request struct {
 	names       []requestedName
 	multiValued bool // whether the subject has a part with several values
 	ignored     []string
+	purposes    []oid // serverAuth and clientAuth, if asked for
 }
 
 // ParseRequest reads one request, in DER, or in PEM as "CERTIFICATE REQUEST" or "NEW
@@ -198,5 +199,29 @@ func (r *Request) Hash() [32]byte { return sha256.Sum256(r.der) }
 
 // Ignored returns in words what was asked for and is not going to be in the
 // certificate: "CA:TRUE", "key usage keyCertSign", `subject attribute O="Example"`.
-// What every certificate of the profile has anyway is not listed.
-func (r *Request) Ignored() []string { return slices.Clone(r.ignored) }
+// What the certificate for these names has anyway is not listed; the zero Approved stands
+// for a node's.
+func (r *Request) Ignored(a Approved) []string {
+	purposes, own := nodePurposes, ""
+	if t := a.profile.traits(); t != nil {
+		purposes = t.purposes
+	}
+	if a.project != "" {
+		own = subjectAttribute(attribute{oidOrganization, asn1.UTF8String, der(a.project)})
+	}
+	var list []string
+	for _, wish := range r.ignored {
+		if wish != own {
+			list = append(list, wish)
+		}
+	}
+	for _, kind := range r.purposes {
+		if !strings.Contains(purposes, string(kind)) {
+			list = append(list, "extended key usage "+extendedKeyUsageName(kind))
+		}
+	}
+	return list
+}
+
+// subjectAttribute returns the wish for an attribute of the subject.
+func subjectAttribute(a attribute) string { return "subject attribute " + a.String() }

@@ -278,8 +278,8 @@ func TestParseRequestOpenSSL(t *testing.T) {
 			if got := r.Names(); !slices.Equal(got, want) {
 				t.Errorf("names %q", got)
 			}
-			if len(r.Ignored()) > 0 {
-				t.Errorf("ignored %q", r.Ignored())
+			if len(r.Ignored(Approved{})) > 0 {
+				t.Errorf("ignored %q", r.Ignored(Approved{}))
 			}
 		})
 	}

@@ -167,7 +167,7 @@ func (r *Request) parseSubject(subject der) error {
 func (r *Request) addAttribute(a attribute, several bool) error {
 	r.multiValued = r.multiValued || several
 	if a.kind != oidCommonName {
-		r.ignore("subject attribute " + a.String())
+		r.ignore(subjectAttribute(a))
 		return nil
 	}
 	n := requestedName{kind: kindCommonName}

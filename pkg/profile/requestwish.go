@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"slices"
 	"strconv"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -76,10 +77,13 @@ func extensionName(kind oid) string {
 	return kind.String()
 }
 
-// extendedKeyUsageName returns the name of a purpose that no certificate of ours
-// has, or its dotted form.
+// extendedKeyUsageName returns the name of a purpose, or its dotted form.
 func extendedKeyUsageName(kind oid) string {
 	switch kind {
+	case oidServerAuth:
+		return "serverAuth"
+	case oidClientAuth:
+		return "clientAuth"
 	case "\x2b\x06\x01\x05\x05\x07\x03\x03":
 		return "codeSigning"
 	case "\x2b\x06\x01\x05\x05\x07\x03\x04":
@@ -223,7 +227,14 @@ func (r *Request) ignoreExtendedKeyUsage(value der) bool {
 	list, ok := readWhole(value, asn1.SEQUENCE)
 	for count := 0; ok && !list.Empty(); count++ {
 		var kind oid
-		if kind, ok = readOID(&list); ok && count < MaxNames && kind != oidServerAuth && kind != oidClientAuth {
+		kind, ok = readOID(&list)
+		switch {
+		case !ok || count >= MaxNames:
+		case kind == oidServerAuth || kind == oidClientAuth:
+			if !slices.Contains(r.purposes, kind) {
+				r.purposes = append(r.purposes, kind)
+			}
+		default:
 			r.ignore("extended key usage " + extendedKeyUsageName(kind))
 		}
 	}

@@ -32,7 +32,7 @@ nameConstraints = permitted;DNS:example.com
 `))
 	openssl(t, dir, "req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "key.pem", "-config", "req.cnf", "-out", "req.pem")
 	r := mustParseRequest(t, readFile(t, dir, "req.pem"))
-	got := r.Ignored()
+	got := r.Ignored(Approved{})
 	want := []string{
 		`subject attribute C="DE"`,
 		`subject attribute O="Example Org"`,
@@ -56,10 +56,10 @@ nameConstraints = permitted;DNS:example.com
 		t.Errorf("ignored:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	got[0] = "changed"
-	if slices.Contains(r.Ignored(), "changed") {
+	if slices.Contains(r.Ignored(Approved{}), "changed") {
 		t.Error("Ignored hands out its own memory")
 	}
-	for _, wish := range r.Ignored() {
+	for _, wish := range r.Ignored(Approved{}) {
 		if strings.Contains(wish, "hunter2") {
 			t.Errorf("shows the challenge password: %s", wish)
 		}
@@ -75,7 +75,7 @@ func TestRequestIgnoredUnreadable(t *testing.T) {
 		extension(oidSubjectKeyID, 0, junk),
 	)}}.build(t))
 	want := []string{"extension keyUsage", "extension extKeyUsage", "extension basicConstraints", "extension subjectKeyIdentifier"}
-	if got := r.Ignored(); !slices.Equal(got, want) {
+	if got := r.Ignored(Approved{}); !slices.Equal(got, want) {
 		t.Errorf("ignored %q", got)
 	}
 }
@@ -88,7 +88,7 @@ func TestRequestIgnoresOwnKeyID(t *testing.T) {
 	}
 	ski := extension(oidSubjectKeyID, 0, tlv(tagOctetString, k.id[:]))
 	r := mustParseRequest(t, requestSpec{key: key, attributes: [][]byte{asking(ski)}}.build(t))
-	if got := r.Ignored(); len(got) > 0 {
+	if got := r.Ignored(Approved{}); len(got) > 0 {
 		t.Errorf("ignored %q, which the certificate has", got)
 	}
 }

@@ -79,6 +79,9 @@ func (t *tally) find(key string, n requestedName) (h Holder, exception string, e
 	}
 	if !ok {
 		if exception, ok = t.allowed(key); !ok {
+			if t.policy.project != "" {
+				return h, "", n.refuse("is not registered with project "+t.policy.project, ErrUnknownName)
+			}
 			return h, "", n.refuse("belongs to no node of this cluster", ErrUnknownName)
 		}
 		if !slices.Contains(t.exceptions, exception) {
@@ -141,6 +144,7 @@ func (t *tally) approve() (Approved, error) {
 		return Approved{}, &NameError{Reason: "the certificate would have more than " + strconv.Itoa(MaxNames) + " names"}
 	}
 	return Approved{
+		profile:    Node,
 		commonName: t.commonName,
 		dnsNames:   t.dnsNames,
 		addresses:  t.addresses,

@@ -16,6 +16,11 @@ const (
 	MaxLifetime = 168*time.Hour - 2*time.Second
 	// DefaultLifetime is a node certificate's lifetime when nobody asks for another.
 	DefaultLifetime = 24 * time.Hour
+	// MaxMemberLifetime is the longest lifetime of a certificate of a project's member or
+	// server, itself allowed: a year of 365 days.
+	MaxMemberLifetime = 365 * 24 * time.Hour
+	// DefaultMemberLifetime is 90 days.
+	DefaultMemberLifetime = 90 * 24 * time.Hour
 	// Backdate is how long before now a certificate begins, for clocks that are
 	// behind: OpenSSL tolerates no difference, and the nodes of a Ganeti cluster may
 	// differ by 150 s.
@@ -61,6 +66,7 @@ func shortDuration(d time.Duration) string {
 // A Validity is when a certificate is valid, checked. Only [LeafValidity] makes one
 // that [NewLeaf] takes. The zero Validity is refused.
 type Validity struct {
+	profile             Profile // empty for a CA
 	notBefore, notAfter time.Time
 	shortened           bool
 }
@@ -75,9 +81,9 @@ func (v Validity) NotAfter() time.Time { return v.notAfter }
 // its chain does.
 func (v Validity) Shortened() bool { return v.shortened }
 
-// LeafValidity returns when a node certificate signed by issuer is valid: lifetime,
-// from 1 s to [MaxLifetime], parts of a second cut off, beginning [Backdate] before
-// now.
+// LeafValidity returns when a certificate of a profile, signed by issuer, is valid:
+// lifetime, from 1 s to [Profile.MaxLifetime], parts of a second cut off, beginning
+// [Backdate] before now.
 //
 // A lifetime below twice Backdate begins half of itself before now: no certificate
 // is dead on arrival, and one for 4 minutes can still be used for 2. None begins
@@ -86,18 +92,19 @@ func (v Validity) Shortened() bool { return v.shortened }
 // before the first that does.
 //
 // Errors, all [fault.Denied]: [*LifetimeError], [ErrOutlivesCA], [ErrCANotValid].
-func LeafValidity(now time.Time, lifetime time.Duration, issuer *Issuer, shorten bool) (Validity, error) {
+func LeafValidity(p Profile, now time.Time, lifetime time.Duration, issuer *Issuer, shorten bool) (Validity, error) {
 	if err := issuer.check(); err != nil {
 		return Validity{}, err
 	}
-	if lifetime < time.Second || lifetime > MaxLifetime {
-		return Validity{}, &LifetimeError{Requested: lifetime, Min: time.Second, Max: MaxLifetime}
+	if longest := p.MaxLifetime(); lifetime < time.Second || lifetime > longest {
+		return Validity{}, &LifetimeError{Requested: lifetime, Min: time.Second, Max: longest}
 	}
 	now = now.UTC().Truncate(time.Second)
 	if err := issuer.validAt(now); err != nil {
 		return Validity{}, err
 	}
 	v := period(now, lifetime, issuer.notBefore)
+	v.profile = p
 	if last := issuer.notAfter.Add(-time.Second); v.notAfter.After(last) {
 		if !shorten || !last.After(now) {
 			return Validity{}, fault.Errorf(fault.Denied, "%w: it would end %s, and the CA or one of its issuers ends %s",

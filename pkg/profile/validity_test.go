@@ -65,7 +65,7 @@ func TestLeafValidity(t *testing.T) {
 		if tc.issuer == nil {
 			tc.issuer = old
 		}
-		v, err := LeafValidity(now, tc.lifetime, tc.issuer, tc.shorten)
+		v, err := LeafValidity(Node, now, tc.lifetime, tc.issuer, tc.shorten)
 		if tc.err != nil {
 			var le *LifetimeError
 			isLifetime := errors.As(tc.err, &le)
@@ -92,7 +92,7 @@ func TestLeafValidity(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
-	if _, err := LeafValidity(now, day, nil, false); fault.KindOf(err) != fault.Internal {
+	if _, err := LeafValidity(Node, now, day, nil, false); fault.KindOf(err) != fault.Internal {
 		t.Errorf("no issuer: %v", err)
 	}
 }
@@ -106,10 +106,10 @@ func TestLeafValidityChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LeafValidity(now, time.Hour, issuer, false); !errors.Is(err, ErrOutlivesCA) {
+	if _, err := LeafValidity(Node, now, time.Hour, issuer, false); !errors.Is(err, ErrOutlivesCA) {
 		t.Errorf("outlives the root: %v", err)
 	}
-	v, err := LeafValidity(now, DefaultLifetime, issuer, true)
+	v, err := LeafValidity(Node, now, DefaultLifetime, issuer, true)
 	if err != nil || !v.Shortened() || !v.NotAfter().Equal(root.NotAfter.Add(-time.Second)) {
 		t.Errorf("shortened to %v, %v", v.NotAfter(), err)
 	}
@@ -118,14 +118,14 @@ func TestLeafValidityChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err = LeafValidity(now, time.Hour, issuer, false)
+	v, err = LeafValidity(Node, now, time.Hour, issuer, false)
 	if err != nil || !v.NotBefore().Equal(young.NotBefore) {
 		t.Errorf("begins %v, the chain %v (%v)", v.NotBefore(), young.NotBefore, err)
 	}
 }
 
 func TestLifetimeErrorText(t *testing.T) {
-	_, err := LeafValidity(time.Now(), 168*time.Hour, newTestIssuer(t, newP256(t), time.Now()), false)
+	_, err := LeafValidity(Node, time.Now(), 168*time.Hour, newTestIssuer(t, newP256(t), time.Now()), false)
 	if want := "lifetime 168h0m0s is not between 1s and 167h59m58s"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
