@@ -82,6 +82,7 @@ func checks() []check {
 		{"inventory", (*examination).inventory, true},  // holds nothing that the row doesn't know
 		{"bundle", (*examination).bundle, true},        // has the active CA and own CAs only
 		{"crl", (*examination).crl, true},              // is the CA's, and fresh
+		{"decrypt", (*examination).decrypt, true},      // a project's key and certificate for secrets
 		{"clock", (*examination).clock, true},          // is not behind what is on record
 	}
 }

@@ -125,6 +125,9 @@ type reissuer struct {
 
 // Reissue implements Service.
 func (m *Manager) Reissue(ctx context.Context, req ReissueRequest) error {
+	if err := clusterOnly(req.SetMin.Authority); err != nil {
+		return err
+	}
 	r := &reissuer{Manager: m, req: req, id: req.SetMin.Authority}
 	if req.SetMin.DryRun {
 		if err := r.rehearse(ctx); err != nil {

@@ -81,6 +81,17 @@ type Service interface {
 	// its first error. Callers: operator.
 	Projects(ctx context.Context, yield func(Project) error) error
 
+	// EncryptionCertificate returns the certificate, in DER, that secrets for a project are
+	// encrypted to. The first call makes it, with its key. Callers: anybody; operator while
+	// there is none that is good. Errors: NotFound; Denied, for a key that is blocked;
+	// Unavailable (ErrDecryptKeyLost).
+	EncryptionCertificate(ctx context.Context, project string) ([]byte, error)
+	// Decrypt decrypts a secret that was encrypted to the project. It is recorded.
+	// Callers: operator. Errors: NotFound, also for a project without such a key
+	// (ErrNoDecryptKey); Malformed, for a ciphertext or a length that can't be;
+	// Invalid (ErrNotDecrypted).
+	Decrypt(context.Context, DecryptRequest) ([]byte, error)
+
 	// AddNode records a node. Callers: operator. Errors: Exists; Malformed.
 	AddNode(context.Context, AddNodeRequest) (Node, error)
 	// RemoveNode ends a node's right to certificates and returns the live ones that

@@ -71,6 +71,9 @@ func (m *Manager) terms(id AuthorityID, lifetime time.Duration) terms {
 
 // Sign implements Service.
 func (m *Manager) Sign(ctx context.Context, req SignRequest) ([]SignResult, error) {
+	if err := clusterOnly(req.Authority); err != nil {
+		return nil, err
+	}
 	if n := len(req.Items); n == 0 || n > MaxBatch {
 		return nil, fault.Errorf(fault.Malformed, "%d requests in one call; 1 to %d are possible", n, MaxBatch)
 	}
@@ -100,6 +103,9 @@ func requestJob(req SignRequest, item SignItem) *job {
 
 // Issue implements Service.
 func (m *Manager) Issue(ctx context.Context, req IssueRequest) (SignResult, error) {
+	if err := clusterOnly(req.Authority); err != nil {
+		return SignResult{}, err
+	}
 	pub, err := x509.ParsePKIXPublicKey(req.SPKI)
 	if err != nil {
 		return SignResult{}, fault.Errorf(fault.Malformed, "reading the public key: %w", err)
@@ -121,9 +127,6 @@ func (m *Manager) Issue(ctx context.Context, req IssueRequest) (SignResult, erro
 
 // run takes jobs to their end. Its error is one that holds for all of them.
 func (m *Manager) run(ctx context.Context, t terms, jobs []*job) ([]SignResult, error) {
-	if err := clusterOnly(t.id); err != nil {
-		return nil, err
-	}
 	err := m.attempt(ctx, &t, jobs)
 	if errors.Is(err, authority.ErrNotPublished) || fault.KindOf(err) == fault.NotFound {
 		// Perhaps a publication was cut. Nothing was spent yet.
@@ -356,7 +359,7 @@ func (m *Manager) sign(t terms, ca *authority.Authority, j *job, n serial.Number
 	}
 	leaf := j.plan.Leaf()
 	c := Certificate{
-		Authority: t.id, Serial: n, Kind: kindNode, CA: ca.Fingerprint(),
+		Authority: t.id, Serial: n, Kind: string(leaf.Profile()), CA: ca.Fingerprint(),
 		CommonName: leaf.Names().CommonName(), Holder: leaf.Names().Holder(), Names: leaf.Names().Names(),
 		NotBefore: leaf.Validity().NotBefore(), NotAfter: leaf.Validity().NotAfter(),
 		SPKIHash: j.keyHash, ResumeKey: j.resume,
