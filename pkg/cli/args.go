@@ -68,6 +68,14 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// upToOneArg takes one argument or none.
+func upToOneArg(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("unexpected argument %q", args[1])
+	}
+	return nil
+}
+
 // minArgs wants one argument for each of names, and takes more.
 func minArgs(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {

@@ -27,9 +27,9 @@ symbolic links; room on the disk; settings; the database, read from beginning to
 what killed processes left; whether the files are the active CA's, and the key its
 key; when the CA and its revocation list end; whether the list has all that is revoked;
 whether the serial file, min-serial, their copies and the database agree; what
-verifiers trust; the clock. All but the first are asked of the authority of every
-project, too; with --project of that one only. It works, as far as it can, on a
-directory that other commands refuse.
+verifiers trust; a project's key for secrets; the clock. All but the first are asked of
+the authority of every project, too; with --project of that one only. It works, as far as
+it can, on a directory that other commands refuse.
 
 A finding is an error, a warning or a note, with what to do about it. The exit status
 is 6 when there is an error, and 0 when there are only others.

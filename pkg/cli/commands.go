@@ -83,6 +83,8 @@ func topics() []topic {
 		}},
 		{heading: groupProjects, word: "project", short: "Projects, each with an authority of its own", verbs: []verb{
 			{"create", newProjectCreateCmd},
+			{"decrypt", newProjectDecryptCmd},
+			{"encrypt", newProjectEncryptCmd},
 			{"list", newProjectListCmd},
 			{"show", newProjectShowCmd},
 		}},

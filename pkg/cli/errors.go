@@ -132,6 +132,9 @@ func hints(cmd *cobra.Command, err error) []string {
 	if h := keypairHints(cmd, err); h != nil {
 		return h
 	}
+	if h := decryptHints(cmd, err); h != nil {
+		return h
+	}
 	var invalid *trust.VerifyError
 	if errors.As(err, &invalid) {
 		return verifyHints(cmd, invalid)

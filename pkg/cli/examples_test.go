@@ -59,8 +59,13 @@ printf '[{"Name": "laptop", "Public Key": "%s"}]\n' "$(cat id.pub)" > keypairs.j
 openssl req -x509 -newkey rsa:2048 -noenc -keyout root.key -out roots.pem -subj /CN=Root -days 1
 openssl req -new -newkey rsa:2048 -noenc -keyout www.key -out www.csr -subj /CN=www.example.org
 openssl x509 -req -in www.csr -CA roots.pem -CAkey root.key -extfile <(echo subjectAltName=DNS:www.example.org) -out www.pem`,
-	"x509ctl serial set-min": `x509ctl cert issue node2.example.com`,
-	"x509ctl project show":   `x509ctl project create tenant1`,
+	"x509ctl serial set-min":  `x509ctl cert issue node2.example.com`,
+	"x509ctl project show":    `x509ctl project create tenant1`,
+	"x509ctl project encrypt": `x509ctl project create tenant1; head -c 32 /dev/urandom > secret.bin`,
+	"x509ctl project decrypt": `x509ctl project create tenant1
+printf secret | x509ctl project encrypt --project tenant1 --out secret.b64
+printf '<ec2_encrypted_key algorithm="AES-128-CBC">%s</ec2_encrypted_key>\n' "$(printf secret |
+	x509ctl project encrypt --project tenant1 --output-format hex)" > image.manifest.xml`,
 	"x509ctl serial recover": `printf '1\n' > "$X509CTL_DIR/ca/serial"`,
 }
 

@@ -10,8 +10,9 @@ import (
 )
 
 type projectShowOptions struct {
-	id     string
-	output output
+	id             string
+	encryptionCert bool
+	output         output
 }
 
 func newProjectShowCmd(a *app) *cobra.Command {
@@ -20,26 +21,46 @@ func newProjectShowCmd(a *app) *cobra.Command {
 		Use:   "show ID",
 		Short: "Describe a project and its CA",
 		Long: `Describe a project and its CA. More of its CA, the serial counter and the minimum
-accepted serial are in "x509ctl ca show --project ID".`,
+accepted serial are in "x509ctl ca show --project ID".
+
+With --encryption-cert its certificate is printed, in PEM, that secrets are encrypted to:
+see "x509ctl project encrypt". It is published as decrypt-cert.pem in the project's
+directory. The first call makes it, and its key, an RSA key of 3072 bits that is not the
+CA's and decrypts nothing else. One that has expired, was revoked, or is of a CA that is
+not trusted any more is replaced by another for the same key.`,
 		Example: `  # the fingerprint of its CA, for a script
-  x509ctl project show tenant1 -o json`,
+  x509ctl project show tenant1 -o json
+
+  # what others encrypt secrets to, with openssl
+  x509ctl project show tenant1 --encryption-cert > tenant1-encrypt.pem`,
 		Args: exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.id = args[0]
 			return runProjectShow(cmd.Context(), a, o)
 		},
 	}
+	cmd.Flags().BoolVar(&o.encryptionCert, "encryption-cert", false, "print the certificate that secrets are encrypted to, and nothing else")
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runProjectShow(ctx context.Context, a *app, o projectShowOptions) error {
+	if o.encryptionCert && o.output != (output{}) {
+		return usagef("--encryption-cert and --output exclude each other")
+	}
 	id, err := manager.ProjectAuthority(o.id)
 	if err != nil {
 		return err
 	}
 	svc, err := a.connect(ctx)
 	if err != nil {
+		return err
+	}
+	if o.encryptionCert {
+		der, err := svc.EncryptionCertificate(ctx, o.id)
+		if err == nil {
+			_, err = a.stdout.Write(encodeCert(der))
+		}
 		return err
 	}
 	p, err := svc.Project(ctx, o.id)

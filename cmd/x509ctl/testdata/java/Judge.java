@@ -32,6 +32,7 @@ import javax.net.ssl.X509TrustManager;
  * divided by tabs, and gets a line of output: "ok" and an answer, or "bad" and why.
  *
  * verify CA LEAF          is the chain in LEAF good for a server and for a client?
+ * purpose CA LEAF WHAT    is it good for a "server", or a "client", or for "any" purpose at all?
  * revocation CA CRL LEAF  is the chain in LEAF good, and on none of the lists in CRL?
  * keystore P12 PW         the keys' algorithms, and how many certificates each has
  * client PORT NAME CA P12 PW
@@ -59,6 +60,7 @@ public final class Judge {
     static String answer(String[] words) throws Exception {
         return switch (words[0]) {
             case "verify" -> verify(words[1], certificates(words[2]));
+            case "purpose" -> purpose(words[1], certificates(words[2]), words[3]);
             case "revocation" -> revocation(words[1], words[2], certificates(words[3]));
             case "keystore" -> keystore(words[1], words[2]);
             case "client" -> client(Integer.parseInt(words[1]), words[2], context(words[3], words[4], words[5]));
@@ -78,6 +80,23 @@ public final class Judge {
         X509TrustManager manager = (X509TrustManager) trust(ca).getTrustManagers()[0];
         manager.checkServerTrusted(array, "UNKNOWN");
         manager.checkClientTrusted(array, "UNKNOWN");
+        return chain.get(0).getSubjectX500Principal().toString();
+    }
+
+    /** Validates a chain by RFC 5280, or as the one of a TLS server or a TLS client. */
+    static String purpose(String ca, List<X509Certificate> chain, String purpose) throws Exception {
+        X509Certificate[] array = chain.toArray(new X509Certificate[0]);
+        X509TrustManager manager = (X509TrustManager) trust(ca).getTrustManagers()[0];
+        switch (purpose) {
+            case "server" -> manager.checkServerTrusted(array, "UNKNOWN");
+            case "client" -> manager.checkClientTrusted(array, "UNKNOWN");
+            default -> {
+                PKIXParameters parameters = new PKIXParameters(anchors(ca));
+                parameters.setRevocationEnabled(false);
+                var path = CertificateFactory.getInstance("X.509").generateCertPath(chain);
+                CertPathValidator.getInstance("PKIX").validate(path, parameters);
+            }
+        }
         return chain.get(0).getSubjectX500Principal().toString();
     }
 
