@@ -10,12 +10,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -352,114 +349,4 @@ func madeUp(n serial.Number, notAfter time.Time) store.Certificate {
 		SPKIHash: sha256.Sum256(der[:64]), RequestHash: sha256.Sum256(der[64:]), Fingerprint: sha256.Sum256(der), DER: der,
 		Requester: "root", Origin: "local", Created: now,
 	}
-}
-
-// bareKeys builds a program that does nothing but make RSA-2048 keys on all
-// processors, as many as its argument says.
-func bareKeys(b *testing.B) string {
-	b.Helper()
-	dir := b.TempDir()
-	for name, text := range map[string]string{"go.mod": "module bare\n\ngo 1.26\n", "main.go": `package main
-
-import (
-	"crypto/rand"
-	"crypto/rsa"
-	"os"
-	"runtime"
-	"strconv"
-	"sync"
-)
-
-func main() {
-	n, _ := strconv.Atoi(os.Args[1])
-	names := make(chan int, n)
-	for i := range n {
-		names <- i
-	}
-	close(names)
-	var wg sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		wg.Go(func() {
-			for range names {
-				if _, err := rsa.GenerateKey(rand.Reader, 2048); err != nil {
-					panic(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-`} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			b.Fatal(err)
-		}
-	}
-	bare := filepath.Join(dir, "bare")
-	if err := install(dir, bare); err != nil {
-		b.Fatal(err)
-	}
-	return bare
-}
-
-// BenchmarkKeypair is a call that makes an RSA-2048 keypair, SSH or for Windows as
-// PKCS#12, against a program that does nothing but make such a key. The time to make a
-// key varies so much that means of many are compared, and the error of the difference
-// is given; a keypair of Ed25519, which is made in no time, shows the rest by itself.
-func BenchmarkKeypair(b *testing.B) {
-	bare, s := bareKeys(b), newSite(b, 0)
-	add := func(kind string, args ...string) func(int) cost {
-		return func(round int) cost {
-			name := fmt.Sprint(kind, round)
-			return s.spend(append([]string{"keypair-add", name, "--user", "alice"}, append(args, filepath.Join(s.out, name))...)...)
-		}
-	}
-	costs := inTurn(b, 150,
-		func(int) cost { return spend(b, bare, "1") },
-		add("ssh", "--key-algorithm", "rsa-2048", "--private-key"),
-		add("x509", "--keypair-type", "x509", "--no-password", "--p12"),
-		add("ed25519", "--private-key"))
-	theirs, theirError := meanCPU(costs[0])
-	for i, work := range []string{"RSA-2048 keypair, SSH", "RSA-2048 keypair, PKCS#12"} {
-		ours, ourError := meanCPU(costs[i+1])
-		record(b, work, (ours-theirs).Seconds()*1e3, goal{must: 5, aim: 2, unit: " ms"},
-			"mean CPU %s, of bare generation %s, +-%s; with Ed25519 %s in all", ms(ours), ms(theirs),
-			ms(time.Duration(math.Hypot(float64(ourError), float64(theirError)))), ms(medianCPU(costs[3])))
-	}
-}
-
-// meanCPU returns the mean of what calls took, and its standard error.
-func meanCPU(costs []cost) (mean, err time.Duration) {
-	var sum, squares float64
-	for _, c := range costs {
-		sum += float64(c.cpu)
-	}
-	m := sum / float64(len(costs))
-	for _, c := range costs {
-		squares += (float64(c.cpu) - m) * (float64(c.cpu) - m)
-	}
-	return time.Duration(m), time.Duration(math.Sqrt(squares) / float64(len(costs)))
-}
-
-// BenchmarkKeypairs is one call for a thousand names, durable and on record, against
-// bare generation on all processors.
-func BenchmarkKeypairs(b *testing.B) {
-	const names = 1000
-	bare, s := bareKeys(b), newSite(b, 0)
-	file := filepath.Join(b.TempDir(), "names")
-	var text strings.Builder
-	for i := range names {
-		fmt.Fprintf(&text, "name%d\n", i)
-	}
-	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	costs := inTurn(b, 1,
-		func(int) cost { return spend(b, bare, strconv.Itoa(names)) },
-		func(round int) cost {
-			return s.spend("keypair-add", "--from", file, "--out-dir", s.out, "--user", fmt.Sprint("user", round), "--keypair-type", "x509", "--no-password")
-		})
-	theirs, ours := costs[0][0], costs[1][0]
-	record(b, "1,000 RSA-2048 keypairs", ours.wall.Seconds()/theirs.wall.Seconds(), goal{must: 1.2, aim: 1.1, unit: "x"},
-		"wall %.1f s, of bare generation on %d processors %.1f s; CPU each %s and %s", ours.wall.Seconds(),
-		runtime.GOMAXPROCS(0), theirs.wall.Seconds(), ms(ours.cpu/names), ms(theirs.cpu/names))
 }

@@ -164,11 +164,13 @@ func printTable() {
 	_ = w.Flush()
 }
 
-// install builds the Go program in the folder source as "make install" does. The copy
-// is part of it: the kernel maps the pages of a file that the linker has just written
-// one by one, which costs each start up to a third more.
-func install(source, path string) error {
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path+".linked", ".")
+// install builds the Go program in the folder source as "make install" does, with
+// further flags for the compiler. The copy is part of it: the kernel maps the pages of
+// a file that the linker has just written one by one, which costs each start up to a
+// third more.
+func install(source, path string, flags ...string) error {
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", path + ".linked"}, flags...)
+	build := exec.Command("go", append(args, ".")...)
 	build.Dir = source
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
