@@ -83,6 +83,7 @@ func hints(cmd *cobra.Command, err error) []string {
 	var file *outfileError
 	var node *manager.NoNodeError
 	var again *manager.ReissueAgainError
+	var taken *manager.NameTakenError
 	switch {
 	case isSpreadError(err):
 		return changeHints(err)
@@ -124,6 +125,8 @@ func hints(cmd *cobra.Command, err error) []string {
 		return []string{"x509ctl node list"}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
+	case errors.As(err, &taken):
+		return []string{"a name is a node's or a project's, never both: take it from the other first, or use another"}
 	case cmd.Name() == "add" && cmd.Parent().Name() == "node" && fault.KindOf(err) == fault.Exists && cmd.Flags().Changed("if-missing"):
 		return []string{`its record is in "x509ctl node list", and is not changed: remove the node and add it anew`}
 	case cmd.Name() == "add" && cmd.Parent().Name() == "node" && fault.KindOf(err) == fault.Exists:
@@ -133,6 +136,9 @@ func hints(cmd *cobra.Command, err error) []string {
 		return h
 	}
 	if h := decryptHints(cmd, err); h != nil {
+		return h
+	}
+	if h := projectHints(cmd, err); h != nil {
 		return h
 	}
 	var invalid *trust.VerifyError

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -17,10 +16,6 @@ import (
 )
 
 const (
-	// maxNamesFile bounds the file of --from, in bytes.
-	maxNamesFile = 16 << 20
-	// maxNames bounds how many names it has.
-	maxNames = 200_000
 	// keypairChunk is how many keypairs are made before they are recorded together.
 	keypairChunk = 128
 )
@@ -58,34 +53,14 @@ func runKeypairFrom(ctx context.Context, a *app, o keypairAddOptions, m *keypair
 	return cmp.Or(failed, err)
 }
 
-// readNames reads a file with one name a line. Blank lines and those that begin with #
-// are passed over. All names are checked before any is used, and nothing of a line that
-// is no name is in the error: who names the wrong file may have named a private key.
+// readNames reads a file with the name of a keypair on each line.
 func (a *app) readNames(path string) ([]string, error) {
-	data, err := a.readInput(path, maxNamesFile)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	number := 0
-	for line := range bytes.Lines(data) {
-		number++
-		line = bytes.TrimRight(line, "\r\n")
-		switch {
-		case len(bytes.TrimSpace(line)) == 0 || line[0] == '#':
-			continue
-		case len(line) > keypair.MaxName || checkKeypairName(string(line)) != nil:
-			return nil, fault.Errorf(fault.Malformed, "line %d of %s is not the name of a keypair: "+
-				"letters, digits and _ - @ ., blanks in between, %d characters at most, and no hyphen first", number, inputName(path), keypair.MaxName)
-		case len(names) == maxNames:
-			return nil, fault.Errorf(fault.Malformed, "there are more than %d names in %s", maxNames, inputName(path))
+	return a.readLines(path, "name", func(line string) string {
+		if len(line) <= keypair.MaxName && checkKeypairName(line) == nil {
+			return ""
 		}
-		names = append(names, string(line))
-	}
-	if len(names) == 0 {
-		return nil, fault.Errorf(fault.Malformed, "there is no name in %s", inputName(path))
-	}
-	return names, nil
+		return fmt.Sprintf("the name of a keypair: letters, digits and _ - @ ., blanks in between, %d characters at most, and no hyphen first", keypair.MaxName)
+	})
 }
 
 // A keypairBatch makes keypairs on all processors, a chunk at a time.

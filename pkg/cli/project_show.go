@@ -20,8 +20,9 @@ func newProjectShowCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Describe a project and its CA",
-		Long: `Describe a project and its CA. More of its CA, the serial counter and the minimum
-accepted serial are in "x509ctl ca show --project ID".
+		Long: `Describe a project and its CA, with the first 100 of its members and of the names for its
+servers: "project member-list" and "project name-list" have all. More of its CA, its
+serial counter and its minimum accepted serial is in "x509ctl ca show --project ID".
 
 With --encryption-cert its certificate is printed, in PEM, that secrets are encrypted to:
 see "x509ctl project encrypt". It is published as decrypt-cert.pem in the project's
@@ -71,9 +72,41 @@ func runProjectShow(ctx context.Context, a *app, o projectShowOptions) error {
 	if err != nil {
 		return err
 	}
-	return show(a, o.output, projectShowView{
+	v := projectShowView{
 		ID: p.ID, Name: p.Name, Created: at(p.Created), Subject: ca.Subject, Issuer: ca.Issuer,
 		NotAfter: at(ca.NotAfter), SHA256: hex.EncodeToString(ca.SHA256[:]), Live: ca.Counts.Live, Total: ca.Counts.Total,
+	}
+	if err := v.people(ctx, svc); err != nil {
+		return err
+	}
+	return show(a, o.output, v)
+}
+
+// shownItems is how many members, and how many names, "project show" shows.
+const shownItems = 100
+
+// people fills in members and names.
+func (v *projectShowView) people(ctx context.Context, svc manager.Service) error {
+	err := svc.Members(ctx, v.ID, func(m manager.Member) error {
+		v.MemberCount++
+		if v.MemberCount > shownItems {
+			return nil
+		}
+		if m.Role == manager.RoleAdmin {
+			v.Admins = append(v.Admins, m.User)
+		}
+		v.Members = append(v.Members, m.User)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return svc.ProjectNames(ctx, v.ID, func(n manager.ProjectName) error {
+		v.NameCount++
+		if v.NameCount <= shownItems {
+			v.Names = append(v.Names, n.Name)
+		}
+		return nil
 	})
 }
 
@@ -88,4 +121,10 @@ type projectShowView struct {
 	SHA256   string    `json:"sha256"`
 	Live     int64     `json:"live"`
 	Total    int64     `json:"total"`
+
+	Members     []string `json:"members"` // the first of them, as what follows
+	Admins      []string `json:"admins"`  // of these members
+	MemberCount int      `json:"member_count"`
+	Names       []string `json:"names"`
+	NameCount   int      `json:"name_count"`
 }

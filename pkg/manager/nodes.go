@@ -112,6 +112,11 @@ func (m *Manager) AddNode(ctx context.Context, req AddNodeRequest) (Node, error)
 		if slices.Contains(nodeKeys(n), profile.FoldName(row.Name)) {
 			return fault.Errorf(fault.Exists, "%s is the name of the cluster", row.Name)
 		}
+		for _, key := range nodeKeys(n) {
+			if err := notOfProject(tx, key); err != nil {
+				return err
+			}
+		}
 		err := tx.AddNode(req.Authority, n)
 		if req.IfMissing && fault.KindOf(err) == fault.Exists {
 			have, lookup := tx.NodeByKey(req.Authority, profile.FoldName(n.Name))
@@ -147,8 +152,8 @@ func newNode(req AddNodeRequest) (Node, error) {
 		n.Aliases = append(n.Aliases, a)
 	}
 	for _, a := range req.Addresses {
-		if !a.IsValid() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-			return n, fault.Errorf(fault.Malformed, "%v is not the address of a node", a)
+		if err := checkAddress(a); err != nil {
+			return n, err
 		}
 		n.Addresses = append(n.Addresses, a.Unmap())
 	}
@@ -158,6 +163,14 @@ func newNode(req AddNodeRequest) (Node, error) {
 		return n, fault.Errorf(fault.Malformed, "a name of node %s is given twice", req.Name)
 	}
 	return n, nil
+}
+
+// checkAddress refuses what is not the address of one machine.
+func checkAddress(a netip.Addr) error {
+	if !a.IsValid() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
+		return fault.Errorf(fault.Malformed, "%v is not the address of a machine", a)
+	}
+	return nil
 }
 
 func sameNode(a, b Node) bool {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -196,10 +197,81 @@ func (m *Manager) Project(ctx context.Context, id string) (p Project, err error)
 		return Project{}, err
 	}
 	err = m.read(ctx, Cluster, func(tx *store.Tx, _ store.Authority) (err error) {
-		p, err = tx.Project(id)
+		p, err = projectByID(tx, id)
 		return err
 	})
 	return p, err
+}
+
+// A NoProjectError is the id of a project that was never created. It is [ErrNoProject] to
+// errors.Is.
+type NoProjectError struct{ ID string }
+
+func (e *NoProjectError) Error() string { return fmt.Sprintf("there is no project %q", e.ID) }
+
+// Is implements the interface that errors.Is looks for.
+func (e *NoProjectError) Is(target error) bool { return target == ErrNoProject }
+
+// FaultKind makes the error [fault.NotFound].
+func (e *NoProjectError) FaultKind() fault.Kind { return fault.NotFound }
+
+// projectByID finds a project, deleted or not. Error: [*NoProjectError].
+func projectByID(tx *store.Tx, id string) (Project, error) {
+	p, err := tx.Project(id)
+	if fault.KindOf(err) == fault.NotFound {
+		err = &NoProjectError{id}
+	}
+	return p, err
+}
+
+// ErrProjectDeleted means that a project is deleted, and only its records are left.
+var ErrProjectDeleted = fault.New(fault.Denied, "the project is deleted")
+
+// liveProject finds the project that an authority is of, which is not deleted.
+// Errors: [*NoProjectError]; ErrProjectDeleted.
+func liveProject(tx *store.Tx, id AuthorityID) (Project, error) {
+	p, err := projectByID(tx, ProjectOf(id))
+	if err == nil && !p.Deleted.IsZero() {
+		err = fmt.Errorf("%w, since %s", ErrProjectDeleted, p.Deleted.UTC().Format(time.RFC3339))
+	}
+	return p, err
+}
+
+// changeProject runs fn in a write transaction, on a project that is not deleted and has a
+// CA. It is under the cluster's lock, since names are held against those of nodes.
+func (m *Manager) changeProject(ctx context.Context, project string, fn func(*store.Tx, store.Authority, AuthorityID, Project) error) error {
+	id, err := ProjectAuthority(project)
+	if err != nil {
+		return err
+	}
+	return m.change(ctx, Cluster, func(tx *store.Tx, _ *authority.Locked, cluster store.Authority) error {
+		p, err := liveProject(tx, id)
+		if err != nil {
+			return err
+		}
+		row, err := tx.Authority(id)
+		if err == nil && row.Active == (authority.Fingerprint{}) {
+			err = noAuthority(id)
+		}
+		if err != nil {
+			return notInitialised(id, err)
+		}
+		return fn(tx, cluster, id, p)
+	})
+}
+
+// readProject runs fn in a read transaction, on a project that may be deleted.
+func (m *Manager) readProject(ctx context.Context, project string, fn func(*store.Tx, AuthorityID) error) error {
+	id, err := ProjectAuthority(project)
+	if err != nil {
+		return err
+	}
+	return m.read(ctx, Cluster, func(tx *store.Tx, _ store.Authority) error {
+		if _, err := projectByID(tx, project); err != nil {
+			return err
+		}
+		return fn(tx, id)
+	})
 }
 
 // Projects implements Service.

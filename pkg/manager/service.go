@@ -91,6 +91,28 @@ type Service interface {
 	// (ErrNoDecryptKey); Malformed, for a ciphertext or a length that can't be;
 	// Invalid (ErrNotDecrypted).
 	Decrypt(context.Context, DecryptRequest) ([]byte, error)
+	// AddMembers records members of a project, or changes their roles, each on its own: a
+	// result's Err is that user's refusal, Exists or Denied. They are recorded together.
+	// Callers: operator. Errors: NotFound (*NoProjectError); Denied (ErrProjectDeleted).
+	AddMembers(context.Context, AddMembersRequest) ([]MemberResult, error)
+	// RemoveMembers ends memberships and revokes the members' certificates, each user on
+	// its own: a result's Err is NotFound. It publishes a revocation list. Its error is a
+	// *SpreadError when all of it is done here; the results are those so far in any case.
+	// Callers: operator. Errors: as of AddMembers.
+	RemoveMembers(context.Context, RemoveMembersRequest) ([]Removed[Member], error)
+	// Members calls yield for each member of a project, by id without regard to case, and
+	// stops at its first error. Callers: operator. Errors: NotFound.
+	Members(ctx context.Context, project string, yield func(Member) error) error
+	// AddProjectNames registers names for servers of a project, each on its own: a
+	// result's Err is that name's refusal, Exists or Denied. They are recorded together.
+	// Callers: operator. Errors: as of AddMembers.
+	AddProjectNames(context.Context, AddProjectNamesRequest) ([]ProjectNameResult, error)
+	// RemoveProjectNames forgets names and revokes the certificates that have them, as
+	// RemoveMembers does. Callers: operator. Errors: as of AddMembers.
+	RemoveProjectNames(context.Context, RemoveProjectNamesRequest) ([]Removed[ProjectName], error)
+	// ProjectNames calls yield for each name of a project, without regard to case, and
+	// stops at its first error. Callers: operator. Errors: NotFound.
+	ProjectNames(ctx context.Context, project string, yield func(ProjectName) error) error
 
 	// AddNode records a node. Callers: operator. Errors: Exists; Malformed.
 	AddNode(context.Context, AddNodeRequest) (Node, error)

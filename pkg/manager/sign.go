@@ -23,6 +23,8 @@ import (
 const (
 	kindCA       = "ca"
 	kindNode     = "node"
+	kindMember   = "member"
+	kindServer   = "server"
 	stateIssued  = "issued"
 	stateRevoked = "revoked"
 )

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"x509ctl/pkg/fault"
+	"x509ctl/pkg/manager"
+)
+
+// projectHints are the hints for what projects have, or nil.
+func projectHints(cmd *cobra.Command, err error) []string {
+	switch {
+	case errors.Is(err, manager.ErrProjectDeleted):
+		return []string{"its certificates, revocation list and bundle can be had still; make a project with another id for anything new"}
+	case fault.KindOf(err) == fault.NotFound && cmd.Name() == "member-remove" && !errors.Is(err, manager.ErrNoProject):
+		return []string{`"x509ctl project member-list" has the members`}
+	case fault.KindOf(err) == fault.NotFound && cmd.Name() == "name-remove" && !errors.Is(err, manager.ErrNoProject):
+		return []string{`"x509ctl project name-list" has the names`}
+	case fault.KindOf(err) == fault.Exists && cmd.Name() == "member-add" && !cmd.Flags().Changed("role"):
+		return []string{"with --if-missing that is no error, and another --role changes the role"}
+	case fault.KindOf(err) == fault.Exists && (cmd.Name() == "member-add" || cmd.Name() == "name-add"):
+		return []string{"with --if-missing that is no error"}
+	}
+	return nil
+}
