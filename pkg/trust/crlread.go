@@ -206,14 +206,41 @@ func checkEntry(b []byte) ([]byte, error) {
 	return serial.content, checkEntryExtensions(exts.content)
 }
 
-// isDate looks at the shape of a date: YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ.
+// isDate reports whether e is a moment: YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ (RFC 5280,
+// section 4.1.2.5). There may be millions of them, so they are not made into times.
 func isDate(e element) bool {
-	digits := len(e.content) - 1
-	if e.tag == tagUTCTime && digits != 12 || e.tag == tagGeneralizedTime && digits != 14 ||
-		e.tag != tagUTCTime && e.tag != tagGeneralizedTime || e.content[digits] != 'Z' {
+	century := 2
+	if e.tag == tagUTCTime {
+		century = 0
+	}
+	b := e.content
+	if e.tag != tagUTCTime && e.tag != tagGeneralizedTime || len(b) != century+13 || b[century+12] != 'Z' {
 		return false
 	}
-	return !bytes.ContainsFunc(e.content[:digits], func(r rune) bool { return r < '0' || r > '9' })
+	var n [7]int // in twos
+	for i, c := range b[:century+12] {
+		if c < '0' || c > '9' {
+			return false
+		}
+		at := (i + 2 - century) / 2
+		n[at] = 10*n[at] + int(c-'0')
+	}
+	year, month, day := 100*n[0]+n[1], n[2], n[3]
+	return month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month) && n[4] < 24 && n[5] < 60 && n[6] < 60
+}
+
+// daysIn returns how many days a month has. The years 0 to 99 are those of this century.
+func daysIn(year, month int) int {
+	switch month {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
 }
 
 var oidReasonCode = []byte{0x55, 0x1d, 0x15} // 2.5.29.21
