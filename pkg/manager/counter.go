@@ -187,7 +187,7 @@ func (m *Manager) dryRunMinSerial(ctx context.Context, req SetMinRequest) (SetMi
 			return nil
 		}
 		f := store.CertificateFilter{
-			Authority: req.Authority, Kind: kindNode, Status: store.Live, At: m.now(), Floor: out.Before,
+			Authority: req.Authority, Kind: kindLeaf, Status: store.Live, At: m.now(), Floor: out.Before,
 			MaxSerial: serial.Number(out.After) - 1, OmitDER: true,
 		}
 		return tx.Certificates(f, func(c Certificate) error {

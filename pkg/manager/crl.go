@@ -226,7 +226,7 @@ func (c *crlMaker) collect(tx *store.Tx) (n authority.NewCRL, count int, err err
 	if err := tx.SetCRLNumber(c.id, n.Number); err != nil {
 		return n, 0, err
 	}
-	rises, err := tx.NoteFloor(c.id, n.Floor, n.Now, n.Now.Add(-profile.MaxLifetime))
+	rises, err := tx.NoteFloor(c.id, n.Floor, n.Now, n.Now.Add(-longestLife(c.id)))
 	if err != nil {
 		return n, 0, err
 	}

@@ -63,7 +63,7 @@ func (m *Manager) salvageCRL(tx *store.Tx, row store.Authority, list *trust.CRL)
 		if !e.Serial.IsInt64() || e.Reason == "" && list.Floor() > 0 && !list.Floor().Accepts(serial.Number(e.Serial.Int64())) {
 			return true
 		}
-		failed = m.salvageEntry(tx, row.ID, e, list.ThisUpdate().Add(trust.MaxLifetime+profile.Backdate))
+		failed = m.salvageEntry(tx, row.ID, e, list.ThisUpdate().Add(longestLife(row.ID)+profile.Backdate))
 		return failed == nil
 	})
 	return failed

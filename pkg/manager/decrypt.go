@@ -245,9 +245,8 @@ func (m *Manager) issueDecrypt(ctx context.Context, id AuthorityID, key *rsa.Pri
 		return err
 	}
 	j := &job{key: subject, keyHash: subject.Hash(), describe: "a decrypt certificate"}
-	j.approve = func(profile.Finder) (profile.Approved, error) { return profile.ApproveDecrypt(row.Name) }
-	t := terms{id: id, now: m.now(), lifetime: profile.Decrypt.DefaultLifetime(), shorten: true}
-	results, err := m.run(ctx, t, []*job{j})
+	j.approve = func(registry) (profile.Approved, error) { return profile.ApproveDecrypt(row.Name) }
+	results, err := m.run(ctx, m.terms(id, 0), []*job{j})
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (r *reissuer) addLost(c Certificate) {
 func (r *reissuer) findLostName(tx *store.Tx, name string) error {
 	known, cut := false, false
 	for _, f := range []CertificateFilter{{Name: name}, {Holder: name}} {
-		f.Authority, f.Kind, f.OmitDER = r.id, kindNode, true
+		f.Authority, f.Kind, f.OmitDER = r.id, kindLeaf, true
 		err := tx.Certificates(f, func(c Certificate) error {
 			known = true
 			switch {

@@ -237,13 +237,18 @@ func nodeByName(tx *store.Tx, id AuthorityID, name string) (Node, error) {
 }
 
 // checkHolder refuses the name of a holder whom nobody has heard of: no node, not the
-// cluster, and not in the inventory either, where removed nodes still are.
-// Error: [*NoNodeError].
+// cluster, no member, and not in the inventory either, where removed ones still are.
+// Errors: [*NoNodeError]; [fault.NotFound].
 func checkHolder(tx *store.Tx, row store.Authority, name string) error {
-	if profile.FoldName(name) == profile.FoldName(row.Name) {
+	if profile.FoldName(name) == profile.FoldName(row.Name) && row.ID == Cluster {
 		return nil
 	}
-	_, unknown := nodeByName(tx, row.ID, name)
+	var unknown error
+	if row.ID == Cluster {
+		_, unknown = nodeByName(tx, row.ID, name)
+	} else {
+		_, unknown = tx.Member(row.ID, name)
+	}
 	if fault.KindOf(unknown) != fault.NotFound {
 		return unknown
 	}

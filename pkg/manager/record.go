@@ -6,14 +6,13 @@ import (
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/fault"
-	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
 )
 
 // recordAll is the second transaction: everything that may have changed since the
 // first is checked again.
-func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authority, table *nodeTable, jobs []*job) error {
+func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authority, before *table, jobs []*job) error {
 	return m.change(ctx, t.id, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
 		if err := m.checkActive(row, ca); err != nil {
 			return ErrCAChanged
@@ -25,13 +24,17 @@ func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authorit
 		if err != nil {
 			return err
 		}
-		find := profile.Finder(nil)
-		failed := func() error { return nil }
-		if row.Generation != table.generation {
-			find, failed = finder(tx, row)
+		known, failed := (*registry)(nil), func() error { return nil }
+		same, err := before.of(tx, row)
+		if err == nil && !same {
+			known = new(registry)
+			*known, failed, err = registryOf(tx, row)
+		}
+		if err != nil {
+			return err
 		}
 		for _, j := range jobs {
-			if find != nil {
+			if known != nil {
 				if err := j.checkKey(tx, t.id); err != nil {
 					return err
 				}
@@ -40,7 +43,7 @@ func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authorit
 				return err
 			}
 			if !j.refused() {
-				j.checkAgain(floor, find)
+				j.checkAgain(floor, known)
 			}
 		}
 		if err := failed(); err != nil {
@@ -61,17 +64,17 @@ func checkReserved(r serial.Row, jobs []*job) error {
 	return nil
 }
 
-// checkAgain refuses a certificate that the floor or, when find is given, a
-// change of nodes has overtaken.
-func (j *job) checkAgain(floor serial.Floor, find profile.Finder) {
+// checkAgain refuses a certificate that the floor or, when known is given, a change of
+// nodes or members has overtaken.
+func (j *job) checkAgain(floor serial.Floor, known *registry) {
 	if err := checkFloor(j.result.Certificate.Serial, floor); err != nil {
 		j.refuse(err)
 		return
 	}
-	if find == nil {
+	if known == nil {
 		return
 	}
-	names, err := j.approve(find)
+	names, err := j.approve(*known)
 	if err == nil && !names.Equal(j.names) {
 		err = fault.Errorf(fault.Denied, "the names of %s changed in the meantime", names.Holder())
 	}

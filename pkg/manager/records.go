@@ -204,9 +204,14 @@ func (m *Manager) Prune(ctx context.Context, req PruneRequest) (int, error) {
 }
 
 func (m *Manager) countExpired(ctx context.Context, req PruneRequest) (n int, err error) {
-	f := CertificateFilter{Authority: req.Authority, Kind: kindNode, ExpiringBefore: req.Before, OmitDER: true}
+	f := CertificateFilter{Authority: req.Authority, ExpiringBefore: req.Before, OmitDER: true}
 	err = m.read(ctx, req.Authority, func(tx *store.Tx, _ store.Authority) error {
-		return tx.Certificates(f, func(Certificate) error { n++; return nil })
+		return tx.Certificates(f, func(c Certificate) error {
+			if c.Kind != kindCA {
+				n++
+			}
+			return nil
+		})
 	})
 	return n, err
 }

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -125,9 +126,6 @@ type reissuer struct {
 
 // Reissue implements Service.
 func (m *Manager) Reissue(ctx context.Context, req ReissueRequest) error {
-	if err := clusterOnly(req.SetMin.Authority); err != nil {
-		return err
-	}
 	r := &reissuer{Manager: m, req: req, id: req.SetMin.Authority}
 	if req.SetMin.DryRun {
 		if err := r.rehearse(ctx); err != nil {
@@ -169,7 +167,11 @@ func (r *reissuer) checkSigner(ctx context.Context) error {
 		return err
 	}
 	t := r.terms(r.id, r.req.Lifetime)
-	return ca.CheckLifetime(profile.Node, t.now, t.lifetime, t.shorten)
+	usual, err := profileOf(r.id, "", nil)
+	if err != nil {
+		return err
+	}
+	return ca.CheckLifetime(usual, t.now, cmp.Or(t.lifetime, usual.DefaultLifetime()), t.lifetime == 0)
 }
 
 // raise remembers the reissue, and then puts the floor in force: verifiers see its file
@@ -277,7 +279,7 @@ func (r *reissuer) left(tx *store.Tx) (unfinished, error) {
 		return unfinished{}, err
 	}
 	u, err := parseUnfinished(text)
-	if r.now().Sub(u.begun) > profile.MaxLifetime {
+	if r.now().Sub(u.begun) > longestLife(r.id) {
 		return unfinished{}, err
 	}
 	return u, err

@@ -16,6 +16,9 @@ import (
 func resumeKey(request [32]byte, item SignItem, req SignRequest) []byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "%x\n%q\n%q\n%q\n%d\n", request, item.Destination, item.For, req.Allow, req.Lifetime)
+	if req.Profile != profile.Node {
+		fmt.Fprintf(h, "%s\n", req.Profile)
+	}
 	return h.Sum(nil)[:16]
 }
 
@@ -57,7 +60,7 @@ func (m *Manager) floor(row store.Authority) (serial.Floor, error) {
 
 // hasNames reports whether c is what would be recorded with names.
 func hasNames(c Certificate, names profile.Approved) bool {
-	return c.CommonName == names.CommonName() && c.Holder == names.Holder() &&
+	return c.Kind == string(names.Profile()) && c.CommonName == names.CommonName() && c.Holder == names.Holder() &&
 		slices.Equal(c.Names, names.Names()) && slices.Equal(c.Exceptions, names.Exceptions())
 }
 

@@ -40,7 +40,7 @@ func (j *job) refuseBlocked(by serial.Number, blocked bool) {
 }
 
 // blockedBy is store.Tx.BlockedKey, of the time that the table is of.
-func (t *nodeTable) blockedBy(key [32]byte) (by serial.Number, blocked bool) {
+func (t *table) blockedBy(key [32]byte) (by serial.Number, blocked bool) {
 	by, blocked = t.blocked[key]
 	return by, blocked
 }
@@ -113,7 +113,7 @@ func (r *revocation) otherCertificates(ctx context.Context) error {
 	for key := range r.keys {
 		// Found without a lock: the key is blocked, so there won't be more.
 		var others []Certificate
-		f := CertificateFilter{Authority: r.req.Authority, Kind: kindNode, Status: store.Live, SPKIHash: key, OmitDER: true}
+		f := CertificateFilter{Authority: r.req.Authority, Kind: kindLeaf, Status: store.Live, SPKIHash: key, OmitDER: true}
 		if err := r.Certificates(ctx, f, func(c Certificate) error { others = append(others, c); return nil }); err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func (r *revocation) bySerial(tx *store.Tx, _ *authority.Locked, _ store.Authori
 // byName revokes the live certificates of a name, which has to be known.
 func (r *revocation) byName(ctx context.Context, name string) error {
 	known := false
-	f := CertificateFilter{Authority: r.req.Authority, Kind: kindNode, Name: name, Limit: 1, OmitDER: true}
+	f := CertificateFilter{Authority: r.req.Authority, Kind: kindLeaf, Name: name, Limit: 1, OmitDER: true}
 	err := r.Certificates(ctx, f, func(Certificate) error { known = true; return nil })
 	if err == nil && !known {
 		err = fault.Errorf(fault.NotFound, "there is no certificate for %q", name)
@@ -175,7 +175,7 @@ func (r *revocation) byName(ctx context.Context, name string) error {
 
 // live revokes the live certificates of a filter, a batch in a transaction.
 func (r *revocation) live(ctx context.Context, f CertificateFilter) error {
-	f.Authority, f.Kind, f.Status, f.At = r.req.Authority, kindNode, store.Live, r.now()
+	f.Authority, f.Kind, f.Status, f.At = r.req.Authority, kindLeaf, store.Live, r.now()
 	f.OmitDER, f.Limit = true, revokeBatch
 	for more := true; more; {
 		before := r.out

@@ -308,15 +308,16 @@ type RemovedNode struct {
 // SignRequest asks for answers to requests.
 type SignRequest struct {
 	Authority AuthorityID
+	Profile   profile.Profile // of all of them; the zero value is Node for the cluster, Member for a project
 	Items     []SignItem
 	Allow     []string      // the operator's exceptions to the policy on names
-	Lifetime  time.Duration // the whole validity, both ends counted as X.509 does; 0 is the default, which may be shortened
+	Lifetime  time.Duration // notAfter - notBefore; 0 is the profile's default, which may be shortened
 }
 
 // A SignItem is one PKCS#10 request.
 type SignItem struct {
 	Request []byte // PEM or DER
-	For     string // the only node whose names are accepted; empty for any
+	For     string // the only node, member or server whose names are accepted; empty for any
 	// Destination, when not empty, names where the certificate goes. A live one that
 	// was made for the same request and destination, by a call that did not live to
 	// deliver it, is returned instead of a new one.
@@ -335,9 +336,10 @@ type SignResult struct {
 // IssueRequest asks for a certificate without a PKCS#10 request.
 type IssueRequest struct {
 	Authority AuthorityID
-	Name      string   // the cluster's, or any of a node's
-	SPKI      []byte   // the public key, DER SubjectPublicKeyInfo
-	Allow     []string // the operator's exceptions to the policy on names
+	Profile   profile.Profile // the zero value is Node for the cluster, Member for a project
+	Name      string          // the cluster's, or any of a node's; a member's id; a name registered with the project
+	SPKI      []byte          // the public key, DER SubjectPublicKeyInfo
+	Allow     []string        // the operator's exceptions to the policy on names
 	Lifetime  time.Duration
 }
 

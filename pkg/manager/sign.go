@@ -1,9 +1,9 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"runtime"
@@ -21,104 +21,51 @@ import (
 
 // Kinds of certificates in the inventory, and their state.
 const (
-	kindCA       = "ca"
-	kindNode     = "node"
-	kindMember   = "member"
-	kindServer   = "server"
+	kindCA       = store.KindCA
+	kindLeaf     = store.KindLeaf // in a filter
+	kindNode     = string(profile.Node)
+	kindMember   = string(profile.Member)
+	kindServer   = string(profile.Server)
 	stateIssued  = "issued"
 	stateRevoked = "revoked"
 )
-
-// A job is one certificate on its way: it is refused, reused, or passes all the
-// steps in order.
-type job struct {
-	request  *profile.Request // nil when there was none: the caller gave a key
-	key      *profile.SubjectKey
-	keyHash  [32]byte // SHA-256 of the key's SubjectPublicKeyInfo
-	approve  func(profile.Finder) (profile.Approved, error)
-	resume   []byte // finds the same work of an earlier call; nil for none
-	describe string // for the audit table, while there is no certificate
-	detail   string // for the audit table, with the certificate
-
-	earlier *Certificate     // what an earlier call recorded for the same work, or nil
-	names   profile.Approved // once they are approved
-	plan    *authority.Plan
-	result  SignResult
-}
-
-// open reports whether the job still needs work.
-func (j *job) open() bool { return !j.refused() && !j.result.Reused }
-
-func (j *job) refused() bool { return j.result.Err != nil }
-
-func (j *job) refuse(err error) { j.result = SignResult{Err: err} }
 
 // terms are what is the same for all jobs of a call.
 type terms struct {
 	id       AuthorityID
 	now      time.Time
-	lifetime time.Duration
-	shorten  bool
+	lifetime time.Duration // 0: what is usual, or as much of it as the CA will live
 
 	crlDue bool // found on the way: a change has not been published
 }
 
 func (m *Manager) terms(id AuthorityID, lifetime time.Duration) terms {
-	t := terms{id: id, now: m.now(), lifetime: lifetime}
-	if lifetime == 0 {
-		t.lifetime, t.shorten = profile.DefaultLifetime, true
-	}
-	return t
+	return terms{id: id, now: m.now(), lifetime: lifetime}
 }
 
 // Sign implements Service.
 func (m *Manager) Sign(ctx context.Context, req SignRequest) ([]SignResult, error) {
-	if err := clusterOnly(req.Authority); err != nil {
-		return nil, err
-	}
 	if n := len(req.Items); n == 0 || n > MaxBatch {
 		return nil, fault.Errorf(fault.Malformed, "%d requests in one call; 1 to %d are possible", n, MaxBatch)
+	}
+	var err error
+	if req.Profile, err = profileOf(req.Authority, req.Profile, req.Allow); err != nil {
+		return nil, err
 	}
 	jobs := make([]*job, len(req.Items))
 	parallel(len(jobs), func(i int) { jobs[i] = requestJob(req, req.Items[i]) })
 	return m.run(ctx, m.terms(req.Authority, req.Lifetime), jobs)
 }
 
-func requestJob(req SignRequest, item SignItem) *job {
-	j := &job{describe: "a request that can't be read"}
-	r, err := profile.ParseRequest(item.Request)
-	if err != nil {
-		j.refuse(err)
-		return j
-	}
-	hash := r.Hash()
-	j.request, j.key, j.keyHash = r, r.Key(), sha256.Sum256(r.Key().SPKI())
-	j.describe = fmt.Sprintf("request %x for %s", hash[:8], r.CommonName())
-	j.approve = func(find profile.Finder) (profile.Approved, error) {
-		return profile.Policy{Find: find, For: item.For, Allow: req.Allow}.ApproveRequest(r)
-	}
-	if _, err := profile.ParseName(r.CommonName()); err == nil && item.Destination != "" {
-		j.resume = resumeKey(hash, item, req)
-	}
-	return j
-}
-
 // Issue implements Service.
 func (m *Manager) Issue(ctx context.Context, req IssueRequest) (SignResult, error) {
-	if err := clusterOnly(req.Authority); err != nil {
-		return SignResult{}, err
-	}
-	pub, err := x509.ParsePKIXPublicKey(req.SPKI)
-	if err != nil {
-		return SignResult{}, fault.Errorf(fault.Malformed, "reading the public key: %w", err)
-	}
-	key, err := profile.NewSubjectKey(pub)
+	kind, err := profileOf(req.Authority, req.Profile, req.Allow)
 	if err != nil {
 		return SignResult{}, err
 	}
-	j := &job{key: key, keyHash: sha256.Sum256(key.SPKI()), describe: "a certificate for " + req.Name}
-	j.approve = func(find profile.Finder) (profile.Approved, error) {
-		return profile.Policy{Find: find, Allow: req.Allow}.ApproveName(req.Name)
+	j, err := keyJob(req, kind)
+	if err != nil {
+		return SignResult{}, err
 	}
 	results, err := m.run(ctx, m.terms(req.Authority, req.Lifetime), []*job{j})
 	if err != nil {
@@ -217,8 +164,11 @@ func (m *Manager) signOne(ctx context.Context, t *terms, ca *authority.Authority
 		if err := j.checkKey(tx, t.id); err != nil {
 			return err
 		}
-		find, failed := finder(tx, row)
-		j.prepare(*t, ca, find)
+		known, failed, err := registryOf(tx, row)
+		if err != nil {
+			return err
+		}
+		j.prepare(*t, ca, known)
 		if err := failed(); err != nil {
 			return err
 		}
@@ -240,13 +190,13 @@ func (m *Manager) signOne(ctx context.Context, t *terms, ca *authority.Authority
 
 // signMany takes two transactions, and works on all processors between them.
 func (m *Manager) signMany(ctx context.Context, t *terms, ca *authority.Authority, jobs []*job) error {
-	table, err := m.look(ctx, t, ca, jobs)
+	known, err := m.look(ctx, t, ca, jobs)
 	if err != nil {
 		return err
 	}
 	parallel(len(jobs), func(i int) {
-		jobs[i].refuseBlocked(table.blockedBy(jobs[i].keyHash))
-		jobs[i].prepare(*t, ca, table.find)
+		jobs[i].refuseBlocked(known.blockedBy(jobs[i].keyHash))
+		jobs[i].prepare(*t, ca, known.registry)
 	})
 
 	planned := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !j.open() })
@@ -264,7 +214,7 @@ func (m *Manager) signMany(ctx context.Context, t *terms, ca *authority.Authorit
 			return err
 		}
 	}
-	return m.recordAll(ctx, *t, ca, table, jobs)
+	return m.recordAll(ctx, *t, ca, known, jobs)
 }
 
 // checkSignature verifies the signature of one certificate of each call. Checking all
@@ -277,8 +227,8 @@ func checkSignature(ca *authority.Authority, j *job) error {
 }
 
 // look finds what earlier calls left, and returns the names that may be used.
-func (m *Manager) look(ctx context.Context, t *terms, ca *authority.Authority, jobs []*job) (*nodeTable, error) {
-	var table *nodeTable
+func (m *Manager) look(ctx context.Context, t *terms, ca *authority.Authority, jobs []*job) (*table, error) {
+	var known *table
 	err := m.read(ctx, t.id, func(tx *store.Tx, row store.Authority) (err error) {
 		if err := m.checkActive(row, ca); err != nil {
 			return err
@@ -289,20 +239,20 @@ func (m *Manager) look(ctx context.Context, t *terms, ca *authority.Authority, j
 				return err
 			}
 		}
-		table, err = m.nodeTable(tx, row)
+		known, err = m.table(tx, row)
 		return err
 	})
-	return table, err
+	return known, err
 }
 
 // prepare approves the names, and answers with an earlier certificate that has exactly
 // these, or plans a new one.
-func (j *job) prepare(t terms, ca *authority.Authority, find profile.Finder) {
+func (j *job) prepare(t terms, ca *authority.Authority, known registry) {
 	if !j.open() {
 		return
 	}
 	var err error
-	if j.names, err = j.approve(find); err != nil {
+	if j.names, err = j.approve(known); err != nil {
 		j.refuse(err)
 		return
 	}
@@ -310,7 +260,8 @@ func (j *job) prepare(t terms, ca *authority.Authority, find profile.Finder) {
 		j.result = SignResult{Certificate: *c, Reused: true, Ignored: j.request.Ignored(j.names)}
 		return
 	}
-	j.plan, err = ca.Plan(j.names, j.key, t.now, t.lifetime, t.shorten)
+	lifetime := cmp.Or(t.lifetime, j.names.Profile().DefaultLifetime())
+	j.plan, err = ca.Plan(j.names, j.key, t.now, lifetime, t.lifetime == 0)
 	if err != nil {
 		j.refuse(err)
 	}

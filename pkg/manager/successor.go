@@ -71,7 +71,7 @@ func (r *reissuer) plan(ctx context.Context) ([]serial.Number, error) {
 	all := map[[16]byte]lineage{}
 	err := r.read(ctx, r.id, func(tx *store.Tx, _ store.Authority) error {
 		clear(all)
-		f := CertificateFilter{Authority: r.id, Kind: kindNode, Status: store.Live, At: r.now(), Floor: serial.Floor(r.state.from), OmitDER: true}
+		f := CertificateFilter{Authority: r.id, Kind: kindLeaf, Status: store.Live, At: r.now(), Floor: serial.Floor(r.state.from), OmitDER: true}
 		return tx.Certificates(f, func(c Certificate) error {
 			if r.keys[c.SPKIHash] {
 				return nil
@@ -107,7 +107,7 @@ func (r *reissuer) earlier(ctx context.Context) (found bool, err error) {
 		return false, nil
 	}
 	err = r.read(ctx, r.id, func(tx *store.Tx, _ store.Authority) error {
-		f := CertificateFilter{Authority: r.id, Kind: kindNode, Status: store.Live, At: r.now(), Floor: 1, MaxSerial: r.state.from - 1, Limit: 1, OmitDER: true}
+		f := CertificateFilter{Authority: r.id, Kind: kindLeaf, Status: store.Live, At: r.now(), Floor: 1, MaxSerial: r.state.from - 1, Limit: 1, OmitDER: true}
 		return tx.Certificates(f, func(Certificate) error { found = true; return nil })
 	})
 	return found, err
@@ -120,6 +120,9 @@ func lineageOf(c Certificate) (sum [16]byte) {
 		names[i] = profile.FoldName(n)
 	}
 	slices.Sort(names)
+	if len(names) == 0 { // a member's, with the same rights as any other of his
+		names = []string{profile.FoldName(c.CommonName)}
+	}
 	h := sha256.Sum256(fmt.Appendf(nil, "%x %q", c.SPKIHash, names))
 	copy(sum[:], h[:])
 	return sum
@@ -129,7 +132,7 @@ func lineageOf(c Certificate) (sum [16]byte) {
 // earlier attempt recorded one that may be handed out still.
 func (r *reissuer) lookUp(ctx context.Context, list []Reissued) error {
 	return r.read(ctx, r.id, func(tx *store.Tx, row store.Authority) error {
-		table, err := r.nodeTable(tx, row)
+		known, err := r.table(tx, row)
 		if err != nil {
 			return err
 		}
@@ -155,7 +158,7 @@ func (r *reissuer) lookUp(ctx context.Context, list []Reissued) error {
 				continue
 			}
 			list[i].SignResult = SignResult{Certificate: *have, Reused: true}
-			if _, err := r.job(c).approve(table.find); err != nil {
+			if _, err := r.job(c).approve(known.registry); err != nil {
 				list[i].SignResult = SignResult{Err: err}
 			}
 		}
@@ -204,9 +207,9 @@ func (r *reissuer) successors(ctx context.Context, list []Reissued) error {
 
 // rehearsed says who would be refused.
 func (r *reissuer) rehearsed(ctx context.Context, list []Reissued) error {
-	var table *nodeTable
+	var known *table
 	err := r.read(ctx, r.id, func(tx *store.Tx, row store.Authority) (err error) {
-		table, err = r.nodeTable(tx, row)
+		known, err = r.table(tx, row)
 		return err
 	})
 	if err != nil {
@@ -215,9 +218,9 @@ func (r *reissuer) rehearsed(ctx context.Context, list []Reissued) error {
 	for i := range list {
 		if x := &list[i]; x.Err == nil && !x.Reused {
 			j := r.job(x.Old)
-			j.refuseBlocked(table.blockedBy(j.keyHash))
+			j.refuseBlocked(known.blockedBy(j.keyHash))
 			if !j.refused() {
-				_, j.result.Err = j.approve(table.find)
+				_, j.result.Err = j.approve(known.registry)
 			}
 			x.Err = j.result.Err
 		}
@@ -235,11 +238,16 @@ func (r *reissuer) job(c Certificate) *job {
 		resume:   r.state.resumeKey(c.Serial),
 		keyHash:  c.SPKIHash,
 	}
-	policy := profile.Policy{For: c.Holder, Allow: c.Exceptions}
 	names := append([]string{c.CommonName}, c.Names...)
-	j.approve = func(find profile.Finder) (profile.Approved, error) {
-		policy.Find = find
-		return policy.ApproveNames(names)
+	j.approve = func(known registry) (profile.Approved, error) {
+		switch profile.Profile(c.Kind) {
+		case profile.Member:
+			return known.policy(c.Holder).ApproveMember(c.CommonName)
+		case profile.Server:
+			return known.policy(c.Holder).ApproveServer(names...)
+		default:
+			return profile.Policy{Find: known.cluster, For: c.Holder, Allow: c.Exceptions}.ApproveNames(names)
+		}
 	}
 	key, err := recordedKey(c)
 	if err != nil {

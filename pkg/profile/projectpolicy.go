@@ -86,11 +86,19 @@ func (p ProjectPolicy) approveMember(names []requestedName) (Approved, error) {
 	return Approved{profile: Member, project: p.Project, commonName: id, holder: Holder{Name: id}}, nil
 }
 
-// ApproveServer approves a certificate for a registered name.
+// ApproveServer approves a certificate for registered names, DNS names and IP addresses
+// of which the first is the common name.
 //
 // Errors: [*NameError].
-func (p ProjectPolicy) ApproveServer(name string) (Approved, error) {
-	return p.approveServer([]requestedName{{kind: kindCommonName, text: name}})
+func (p ProjectPolicy) ApproveServer(names ...string) (Approved, error) {
+	if len(names) == 0 {
+		return Approved{}, &NameError{Reason: "there is no name to be certified"}
+	}
+	list := []requestedName{{kind: kindCommonName, text: names[0]}}
+	for _, s := range names[1:] {
+		list = append(list, allowedName(s))
+	}
+	return p.approveServer(list)
 }
 
 // ApproveServerRequest approves the names of r, each of which is registered with the

@@ -11,14 +11,18 @@ import (
 	"x509ctl/pkg/serial"
 )
 
-// KindCA is the Kind of a CA's own certificate.
-const KindCA = "ca"
+// KindCA is the Kind of a CA's own certificate. KindLeaf, in a filter, stands for those
+// that are made for somebody to show: neither a CA's nor that of a decrypt key.
+const (
+	KindCA   = "ca"
+	KindLeaf = "leaf"
+)
 
 // A Certificate is one entry of the inventory. Times have whole seconds.
 type Certificate struct {
 	Authority   AuthorityID
 	Serial      serial.Number
-	Kind        string   // KindCA, "node"
+	Kind        string   // KindCA, or a profile.Profile
 	State       string   // "issued", "revoked"
 	CA          [32]byte // SHA-256 of the issuing CA certificate
 	CommonName  string

@@ -151,6 +151,8 @@ func (f *CertificateFilter) where(serial string) *where {
 	case "":
 	case KindCA:
 		q.and(`kind = 'ca'`) // in so many words: there is an index of those
+	case KindLeaf:
+		q.and(`kind NOT IN ('`+KindCA+`', '`+string(profile.Decrypt)+`')`)
 	default:
 		q.and(`kind = ?`, f.Kind)
 	}
