@@ -85,10 +85,12 @@ type Check struct {
 	// numbers are the authority's and not a CA certificate's, so one list is about
 	// the leaves of all. It may say what the floor is ([MinSerialExtension]): the
 	// higher of it and Floor counts. With nil the floor alone decides ([FloorOnly]). A
-	// list that no own CA signed refuses every leaf; one out of date still revokes.
+	// list that no own CA signed refuses every leaf; one out of date still revokes. In the
+	// same file may be lists of CAs above: one that revokes an own CA, or one between,
+	// refuses the leaves below.
 	CRL *CRL
 	// RequireFresh refuses where there is no CRL, and where At is not from its
-	// thisUpdate to its nextUpdate.
+	// thisUpdate to its nextUpdate; also of the lists of CAs above, where they are there.
 	RequireFresh bool
 
 	Purpose     Purpose       // what for; "" means client and server
@@ -99,7 +101,7 @@ type Check struct {
 }
 
 // Verify returns nil when leaf is valid: signed directly by an own CA of the
-// bundle whose chain is valid at c.At; of version 3, not a CA's, without unknown
+// bundle whose chain is valid at c.At, and not revoked by a list that is there; of version 3, not a CA's, without unknown
 // critical extensions, valid at c.At (both end seconds included) and for no longer
 // than [MaxLifetime]; with a key that nobody can guess (RSA of 2048 to 8192 bits,
 // ECDSA of 256 and more, Ed25519); numbered not below the floor, and not on the CRL;

@@ -105,17 +105,17 @@ func keyIDsAgree(child, parent *x509.Certificate) bool {
 // checkChain judges a and one chain of certificates above it, up to a self-signed
 // one; below is the number of CA certificates that lie between a and the leaf. Of
 // several chains one has to be good; else the answer is about the last one tried.
-func (a *authority) checkChain(at time.Time, below int) error {
+func (c Check) checkChain(a *authority, below int) error {
 	cert := a.cert
 	switch {
 	case below > maxAbove:
 		return refuse(BadChain, "more than %d certificates lie above the CA", maxAbove)
 	case a.critical != "":
 		return refuse(BadChain, "the CA certificate of %s has a critical extension that is not understood: %s", subject(cert), a.critical)
-	case at.Unix() < cert.NotBefore.Unix():
-		return refuse(BadChain, "the CA certificate of %s is not valid before %s; the time is %s", subject(cert), date(cert.NotBefore), date(at))
-	case at.Unix() > cert.NotAfter.Unix():
-		return refuse(BadChain, "the CA certificate of %s expired on %s; the time is %s", subject(cert), date(cert.NotAfter), date(at))
+	case c.At.Unix() < cert.NotBefore.Unix():
+		return refuse(BadChain, "the CA certificate of %s is not valid before %s; the time is %s", subject(cert), date(cert.NotBefore), date(c.At))
+	case c.At.Unix() > cert.NotAfter.Unix():
+		return refuse(BadChain, "the CA certificate of %s expired on %s; the time is %s", subject(cert), date(cert.NotAfter), date(c.At))
 	case (cert.MaxPathLen > 0 || cert.MaxPathLenZero) && below > cert.MaxPathLen:
 		return refuse(BadChain, "the CA certificate of %s allows %d CAs below it, and there are %d", subject(cert), cert.MaxPathLen, below)
 	case a.selfSigned:
@@ -126,7 +126,10 @@ func (a *authority) checkChain(at time.Time, below int) error {
 	}
 	var err error
 	for _, p := range a.parents {
-		if err = p.checkChain(at, below+1); err == nil {
+		if err = c.checkCARevoked(cert, p); err == nil {
+			err = c.checkChain(p, below+1)
+		}
+		if err == nil {
 			return nil
 		}
 	}

@@ -67,6 +67,37 @@ func (c Check) checkRevoked(leaf *x509.Certificate) error {
 	return nil
 }
 
+// checkCARevoked asks the latest of the lists that the issuer of a CA certificate signed,
+// if there is one: an own CA needs none, for there may be nobody above who makes one.
+func (c Check) checkCARevoked(ca *x509.Certificate, issuer *authority) error {
+	var latest *CRL
+	var forged error
+	for l := c.CRL; l != nil; l = l.next {
+		if !l.namesIssuer(issuer.cert, issuer.name) {
+			continue
+		}
+		switch err := l.signedBy(issuer.cert); {
+		case err != nil:
+			forged = err
+		case latest == nil || l.number().Cmp(latest.number()) > 0:
+			latest = l
+		}
+	}
+	if latest == nil && forged != nil {
+		return refuse(BadCRL, "the revocation list of %s can't be used: %v", subject(issuer.cert), forged)
+	}
+	if latest == nil {
+		return nil
+	}
+	if entry, ok := latest.Find(ca.SerialNumber); ok {
+		return refuse(Revoked, "the CA certificate of %s %v", subject(ca), entry)
+	}
+	if c.RequireFresh && !latest.FreshAt(c.At) {
+		return refuse(StaleCRL, "whether the CA certificate of %s is revoked is not known: %s", subject(ca), latest.staleness(c.At))
+	}
+	return nil
+}
+
 // String says what the entry means, as the end of a sentence.
 func (e Entry) String() string {
 	s := "is revoked since " + date(e.Time)

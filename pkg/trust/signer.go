@@ -79,7 +79,7 @@ func hint(leaf, parent *x509.Certificate) int {
 func (c Check) checkSigners(signers []*authority, leaf *x509.Certificate) error {
 	var err error
 	for _, a := range signers {
-		if err = a.checkChain(c.At, 0); err == nil && a.constrained {
+		if err = c.checkChain(a, 0); err == nil && a.constrained {
 			err = c.checkConstraints(a, leaf)
 		}
 		if err == nil {

@@ -82,7 +82,8 @@ type Source struct {
 type sourceState struct {
 	bundle *Bundle
 	floor  serial.Floor
-	crl    *CRL
+	crl    *CRL // the list that counts
+	lists  *CRL // the whole file that it is in
 
 	looked  time.Time
 	trouble error     // nil for none
@@ -140,7 +141,7 @@ func (s *Source) Check() (Check, error) {
 	if state.trouble != nil && now.Sub(state.since) > max(0, s.options.Grace) {
 		return Check{}, fault.Errorf(fault.Unavailable, "whom to trust is not known since %s: %w", date(state.since), state.trouble)
 	}
-	return Check{Bundle: state.bundle, Floor: state.floor, CRL: state.crl, RequireFresh: s.options.RequireFresh, At: now}, nil
+	return Check{Bundle: state.bundle, Floor: state.floor, CRL: state.lists, RequireFresh: s.options.RequireFresh, At: now}, nil
 }
 
 // Trouble returns what was wrong with the files when they were last looked at, nil
@@ -203,7 +204,7 @@ func (s *Source) look(last *sourceState, now time.Time) *sourceState {
 		}
 		l, err := s.mayFollow(file, last.crl, next.bundle)
 		if err == nil {
-			next.crl, next.floor = l, max(next.floor, l.floor)
+			next.crl, next.lists, next.floor = l, file, max(next.floor, l.floor)
 		}
 		return err
 	})
