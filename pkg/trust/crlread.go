@@ -270,17 +270,34 @@ func checkEntryExtensions(b []byte) error {
 // readExtension takes an Extension (RFC 5280, section 4.1) apart.
 func readExtension(e element) (id []byte, critical bool, value []byte, ok bool) {
 	name, rest, ok := readTag(e.content, tagOID)
-	if !ok || e.tag != tagSequence || len(name.content) == 0 {
+	if !ok || e.tag != tagSequence || !isOID(name.content) {
 		return nil, false, nil, false
 	}
 	if flag, more, isFlag := readTag(rest, tagBoolean); isFlag {
-		if len(flag.content) != 1 {
+		if len(flag.content) != 1 || flag.content[0] != 0 && flag.content[0] != 0xff {
 			return nil, false, nil, false
 		}
 		critical, rest = flag.content[0] != 0, more
 	}
 	octets, rest, ok := readTag(rest, tagOctetString)
 	return name.content, critical, octets.content, ok && len(rest) == 0
+}
+
+// isOID reports whether b is the content of an OBJECT IDENTIFIER (X.690, section 8.19)
+// whose numbers have at most 31 bits, as crypto/x509 wants them.
+func isOID(b []byte) bool {
+	arc := 0
+	for i, c := range b {
+		first := i == 0 || b[i-1] < 0x80
+		if first {
+			arc = 0
+		}
+		if first && c == 0x80 || arc >= 1<<(31-7) {
+			return false
+		}
+		arc = arc<<7 | int(c&0x7f)
+	}
+	return len(b) > 0 && b[len(b)-1] < 0x80
 }
 
 // reasonCode finds the reason in what follows the date of an entry.
