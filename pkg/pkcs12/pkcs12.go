@@ -33,15 +33,13 @@
 package pkcs12
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
-
-	gopkcs12 "software.sslmate.com/src/go-pkcs12"
+	"fmt"
 
 	"x509ctl/pkg/fault"
 )
@@ -50,7 +48,7 @@ import (
 // be empty, as p has it. The password is one that [CheckPassword] accepts.
 //
 // The file is read back before it is returned: algorithms, key, certificates and
-// their order are compared, and another password must not open it.
+// their order are compared.
 //
 // Errors: [fault.Malformed] for an unknown profile and a key that is not RSA,
 // ECDSA or Ed25519; [fault.Invalid] for a key that is not leaf's; CheckPassword's;
@@ -108,34 +106,36 @@ type contents struct {
 }
 
 // readBack returns an error unless data is a file of the algorithms a that holds
-// exactly want under password, and nothing under another one.
-//
-// The structure is looked at first, because the decoder is lenient: with an empty
-// password it also takes files without a MAC, and keys that nobody encrypted.
+// exactly want under password. It is read by this package's own code, which has nothing
+// in common with the encoder's: what one of them gets wrong, the other doesn't open.
 func readBack(a algorithms, data []byte, want contents, password string) error {
 	if err := a.checkStructure(data); err != nil {
 		return err
 	}
-	key, leaf, chain, err := gopkcs12.DecodeChain(data, password)
+	f, err := Parse(data)
 	if err != nil {
 		return err
 	}
-	k, ok := key.(interface{ Equal(crypto.PrivateKey) bool })
+	got, err := f.Open(password)
+	if err != nil {
+		return err
+	}
+	certs := append([]*x509.Certificate{want.leaf}, want.chain...)
 	switch {
-	case !ok || !k.Equal(want.key):
+	case len(got.Keys) != 1 || !equalKeys(got.Keys[0].Signer, want.key):
 		return errors.New("the key is another one")
-	case !bytes.Equal(leaf.Raw, want.leaf.Raw):
-		return errors.New("the certificate is another one")
-	case len(chain) != len(want.chain):
+	case len(got.Certificates) != len(certs):
 		return errors.New("the chain is of another length")
 	}
-	for i := range chain {
-		if !bytes.Equal(chain[i].Raw, want.chain[i].Raw) {
-			return errors.New("the chain is another one")
+	for i, c := range got.Certificates {
+		if !c.Equal(certs[i]) {
+			return fmt.Errorf("certificate %d is another one", i+1)
 		}
 	}
-	if _, _, _, err := gopkcs12.DecodeChain(data, password+"x"); !errors.Is(err, gopkcs12.ErrIncorrectPassword) {
-		return errors.New("another password opens it as well")
-	}
-	return nil
+	return got.CheckKeys()
+}
+
+func equalKeys(a, b crypto.PrivateKey) bool {
+	k, ok := a.(interface{ Equal(crypto.PrivateKey) bool })
+	return ok && k.Equal(b)
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"slices"
 	"strings"
@@ -95,6 +96,9 @@ func TestEncode(t *testing.T) {
 				if err != nil || !key.(interface{ Equal(crypto.PrivateKey) bool }).Equal(id.key) ||
 					!leaf.Equal(id.leaf) || !slices.EqualFunc(got, chain, (*x509.Certificate).Equal) {
 					t.Errorf("%s, %s: something else came out: %v", p, kind, err)
+				}
+				if _, _, _, err := gopkcs12.DecodeChain(data, ordinary+"x"); !errors.Is(err, gopkcs12.ErrIncorrectPassword) {
+					t.Errorf("%s, %s: with another password: %v", p, kind, err)
 				}
 			}
 		}
