@@ -163,9 +163,10 @@ func (l *pemLines) Write(b []byte) (int, error) {
 }
 
 // PublishCRL puts the lists of all CAs that are alive into crl.pem, in this order. The
-// caller has held the lock since it took their number, so that no later one is there.
-func (l *Locked) PublishCRL(lists []*CRL) error {
-	_, err := l.dir.ReplaceWith(crlFile, 0o644, func(w io.Writer) error {
+// caller has held the lock since it took their number, so that no later one is there. It
+// returns what the file is.
+func (l *Locked) PublishCRL(lists []*CRL) (durable.Stat, error) {
+	return l.dir.ReplaceWith(crlFile, 0o644, func(w io.Writer) error {
 		for _, c := range lists {
 			if _, err := c.WriteTo(w); err != nil {
 				return err
@@ -173,8 +174,10 @@ func (l *Locked) PublishCRL(lists []*CRL) error {
 		}
 		return nil
 	})
-	return err
 }
+
+// StatCRL describes crl.pem. Error: fault.NotFound while there is none.
+func (d *Directory) StatCRL() (durable.Stat, error) { return d.dir.Stat(crlFile) }
 
 // HasCRL reports whether there is a crl.pem.
 func (d *Directory) HasCRL() (bool, error) { return d.has(crlFile) }

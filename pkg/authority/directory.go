@@ -7,6 +7,8 @@
 //	chain.pem   0644  the issuers of cert.pem up to the root: a project's, and of an intermediate
 //	serial      0644  the highest serial number ever reserved, decimal
 //	min-serial  0644  the smallest one still accepted, decimal
+//	blocked-keys 0644 what keys were revoked for compromise, if any: SHA-256 of the
+//	                  SubjectPublicKeyInfo, the number of the certificate
 //	bundle.pem  0644  what verifiers trust
 //	crl.pem     0644  the latest revocation list of each CA that is alive
 //	decrypt-key.pem   0400  of a project: the key that secrets are encrypted to
@@ -50,6 +52,7 @@ const (
 	bundleFile = "bundle.pem"
 	crlFile    = "crl.pem"
 	lockFile   = "lock"
+	blockFile  = "blocked-keys"
 	nextDir    = "next"
 	oldDir     = "old"
 

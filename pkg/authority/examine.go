@@ -30,6 +30,7 @@ func Layout() []LayoutEntry {
 		{Name: decryptKeyFile, Secrecy: durable.Private},
 		{Name: decryptCertFile, Secrecy: durable.Guarded, Open: true},
 		{Name: lockFile, Secrecy: durable.Guarded},
+		{Name: blockFile, Secrecy: durable.Guarded},
 		{Name: nextDir, Dir: true, Secrecy: durable.Guarded},
 		{Name: oldDir, Dir: true, Secrecy: durable.Guarded},
 		{Name: requestDir, Dir: true, Secrecy: durable.Guarded},
@@ -69,6 +70,7 @@ const (
 	ChainName  = chainFile
 	KeyName    = keyFile
 	LockName   = lockFile
+	BlockName  = blockFile
 	NextName   = nextDir
 	OldName    = oldDir
 

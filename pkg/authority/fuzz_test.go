@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -37,6 +38,7 @@ func FuzzDirectory(f *testing.F) {
 	f.Add(good, encrypted, []byte("9223372036854775807\n"))
 	f.Add(good, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1}), fmt.Appendf(nil, "%19d %19d\n", 12, 3))
 	f.Add(encodeCertificates(other), plain, []byte("0\n"))
+	f.Add(good, plain, append(BlockedKey{[32]byte{1}, 7}.line(nil), "x 1\n0123"...))
 	f.Add(encodeCertificates(cert, other), plain[:50], []byte(nil))
 	state, err := durable.OpenDir(f.TempDir())
 	if err != nil {
@@ -52,7 +54,7 @@ func FuzzDirectory(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = errors.Join(l.Unlock(), d.Close(), state.Close()) })
 	f.Fuzz(func(t *testing.T, cert, key, number []byte) {
-		for name, data := range map[string][]byte{certFile: cert, keyFile: key, serialFile: number, floorFile: number} {
+		for name, data := range map[string][]byte{certFile: cert, keyFile: key, serialFile: number, floorFile: number, blockFile: number} {
 			path := filepath.Join(d.Path(), name)
 			_ = os.Remove(path)
 			if err := os.WriteFile(path, data, 0o400); err != nil {
@@ -68,6 +70,15 @@ func FuzzDirectory(f *testing.F) {
 		}
 		if seen, err := l.Salvage("m"); err == nil && (seen.Serial < 0 || seen.Exists != (seen.Serial > 0)) {
 			t.Fatalf("%q is %+v", number, seen)
+		}
+		_, err = d.ReadBlocked(func(k BlockedKey) error {
+			if again, ok := parseBlocked(bytes.TrimSuffix(k.line(nil), []byte("\n"))); !ok || again != k {
+				t.Fatalf("%+v is read as %+v", k, again)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 		m, in := parseMark(number)
 		if again, where := parseMark(formatMark(m, in)); (again != m || where != in) && m.Reserved != 0 {

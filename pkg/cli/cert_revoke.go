@@ -33,7 +33,8 @@ set-min" is faster, and is heard by verifiers that read no revocation list.
 
 With the reason keyCompromise the certificate's key is blocked for ever: no request
 with it is signed any more, and other live certificates of the same key are revoked
-as well.`,
+as well. Such keys are listed in the file blocked-keys beside serial, too, and stay
+blocked when an older database comes back.`,
 		Example: `  # a lost key
   x509ctl cert revoke 2 --reason keyCompromise --yes
 

@@ -168,63 +168,6 @@ func verifyHints(cmd *cobra.Command, err *trust.VerifyError) []string {
 	return nil
 }
 
-// remedies are what can be done about a finding of "ca check".
-func remedies(cmd *cobra.Command, f manager.Finding) []string {
-	found := fileRemedies(f)
-	if len(found) == 0 {
-		found = hints(cmd, f.Err)
-	}
-	if f.Mendable && f.Failed == nil {
-		return append([]string{"x509ctl ca check --repair"}, found...)
-	}
-	return found
-}
-
-func fileRemedies(f manager.Finding) []string {
-	path := shellQuote(f.Path)
-	var link *manager.LinkError
-	var stray *manager.StrayError
-	var hidden *manager.HiddenError
-	var journal *manager.JournalError
-	var config *manager.SettingsError
-	var validity *manager.ValidityError
-	var list *manager.CRLError
-	var clock *manager.ClockError
-	switch {
-	case errors.As(f.Err, &link):
-		return []string{fmt.Sprintf("look where it leads (ls -l %s), and put the file itself there, if it is yours: rm %s; mv FILE %s", path, path, path)}
-	case errors.As(f.Err, &stray), errors.As(f.Err, &journal):
-		return []string{fmt.Sprintf("mv %s %s.away", path, path)}
-	case errors.As(f.Err, &hidden):
-		return []string{"chmod 0644 " + path}
-	case errors.As(f.Err, &config):
-		return []string{`correct it, or take the line out; "x509ctl help config show" lists what can be in it`}
-	case errors.As(f.Err, &clock), errors.As(f.Err, &validity) && f.Check == "clock":
-		return []string{"set the clock: timedatectl set-ntp true"}
-	case errors.As(f.Err, &validity) && f.Of == manager.Cluster:
-		return []string{"x509ctl ca renew-crypto"}
-	case errors.As(f.Err, &validity):
-		return []string{"make another project in its place"}
-	case errors.As(f.Err, &list) && f.Of == manager.ProjectRoot:
-		return []string{`make any project's anew, with which it comes: x509ctl ca crl --project ID`}
-	case errors.As(f.Err, &list):
-		return []string{"x509ctl ca crl" + projectFlag(f.Of)}
-	case errors.Is(f.Err, manager.ErrInitCut):
-		return []string{`run "x509ctl ca init" again: it goes on where it was`}
-	case errors.Is(f.Err, manager.ErrProjectCut):
-		return []string{`run "x509ctl project create" again: it goes on where it was`}
-	case errors.Is(f.Err, manager.ErrDirectoryMissing):
-		return []string{`bring the directory back from a backup: "x509ctl restore FILE" into an empty directory`}
-	case errors.Is(f.Err, manager.ErrNetworkDisk):
-		return []string{`move the directory to a local disk, and then: x509ctl serial recover --restored`}
-	case errors.Is(f.Err, manager.ErrLittleRoom):
-		return []string{"make room: df -h " + path}
-	case errors.Is(f.Err, manager.ErrTooLarge):
-		return []string{`forget what expired long ago with "x509ctl cert prune"; or, while nothing else runs: sqlite3 ` + path + ` "PRAGMA quick_check"`}
-	}
-	return nil
-}
-
 // changeHints are the hints for changes that others could not be told of.
 func changeHints(err error) []string {
 	var hints []string
@@ -316,6 +259,7 @@ func countHints(err error) []string {
 	var damaged *manager.NumberFileError
 	var floor *serial.FloorError
 	var copied *manager.CopyError
+	var keys *manager.BlockedFileError
 	switch {
 	case errors.As(err, &copied) && fault.KindOf(copied.Err) == fault.Malformed:
 		return []string{`"x509ctl serial recover --from FILE" writes it again; FILE is the serial file, or one with the highest number that was ever used`}
@@ -323,6 +267,8 @@ func countHints(err error) []string {
 		return []string{"mount the disk that it is on, or take it out of serial_copies in x509ctl.yaml"}
 	case errors.As(err, &damaged) && filepath.Base(damaged.Path) == "min-serial":
 		return []string{fmt.Sprintf(`rm %s, and "x509ctl ca init --if-missing" writes it again from the database`, shellQuote(damaged.Path))}
+	case errors.As(err, &keys):
+		return []string{"x509ctl ca check --repair, which leaves the keys that can be read; look into a backup for the others"}
 	case errors.As(err, &back), errors.As(err, &damaged):
 		return []string{
 			`"x509ctl serial recover --restored" goes on above every number that can have been used, and puts out all certificates issued so far`,

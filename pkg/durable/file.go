@@ -67,31 +67,45 @@ const (
 // Errors: [fault.NotFound]; [fault.Denied] for a symbolic link, and for a file
 // that others may read or write against want, which names the chmod that mends
 // it; [fault.Malformed] for anything but a regular file and for a larger one.
-func (d *Dir) ReadFile(name string, limit int64, want Secrecy) ([]byte, Stat, error) {
+func (d *Dir) ReadFile(name string, limit int64, want Secrecy) (b []byte, st Stat, err error) {
+	st, err = d.ReadWith(name, limit, want, func(r io.Reader) error {
+		b, err = io.ReadAll(r)
+		return err
+	})
+	if err != nil {
+		b = nil
+	}
+	return b, st, err
+}
+
+// ReadWith is ReadFile for content that is too large to be held in memory: read reads
+// it, to its end.
+func (d *Dir) ReadWith(name string, limit int64, want Secrecy, read func(io.Reader) error) (Stat, error) {
 	f, err := d.open(name, unix.O_RDONLY, 0)
 	if err != nil {
-		return nil, Stat{}, err
+		return Stat{}, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	st, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
 	if err != nil {
-		return nil, st, d.failed("examining", name, err)
+		return st, d.failed("examining", name, err)
 	}
 	path := filepath.Join(d.path, name)
 	if !st.Mode.IsRegular() {
-		return nil, st, fault.Errorf(fault.Malformed, "%s is not a regular file", path)
+		return st, fault.Errorf(fault.Malformed, "%s is not a regular file", path)
 	}
 	if err := errors.Join(d.vet(path, st), checkSecrecy(path, st, want)); err != nil {
-		return nil, st, err
+		return st, err
 	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, st, fmt.Errorf("reading %s: %w", path, cause(err))
+	bounded := &io.LimitedReader{R: f, N: limit + 1}
+	err = read(bounded)
+	switch {
+	case bounded.N <= 0:
+		return st, fault.Errorf(fault.Malformed, "%s is larger than %d bytes", path, limit)
+	case err != nil:
+		return st, fmt.Errorf("reading %s: %w", path, cause(err))
 	}
-	if int64(len(b)) > limit {
-		return nil, st, fault.Errorf(fault.Malformed, "%s is larger than %d bytes", path, limit)
-	}
-	return b, st, nil
+	return st, nil
 }
 
 // A SecrecyError is a file that others may read or write. Mend is the mode that
@@ -162,6 +176,25 @@ func (d *Dir) ReplaceWith(name string, mode fs.FileMode, write func(io.Writer) e
 		return Stat{}, d.withdraw(temp, d.failed("replacing", name, err), err)
 	}
 	return st, d.sync()
+}
+
+// Append adds data to the file name, synced, and returns what it is then. After a
+// failure, or in a file that a process was killed at, a part of data may be at its end.
+// Error: [fault.NotFound].
+func (d *Dir) Append(name string, data []byte) (st Stat, err error) {
+	f, err := d.open(name, unix.O_WRONLY|unix.O_APPEND, 0)
+	if err != nil {
+		return Stat{}, err
+	}
+	defer func() { err = errors.Join(err, cause(f.Close())) }()
+	path := filepath.Join(d.path, name)
+	if _, err := f.Write(data); err != nil {
+		return Stat{}, fmt.Errorf("writing %s: %w", path, cause(err))
+	}
+	if err := f.Sync(); err != nil {
+		return Stat{}, fmt.Errorf("syncing %s: %w", path, cause(err))
+	}
+	return statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
 }
 
 // ErrDisturbed means that a temporary file vanished before it got its name. Somebody

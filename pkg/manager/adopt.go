@@ -52,7 +52,10 @@ func (m *Manager) adopt(ctx context.Context, db *store.Store, l *authority.Locke
 		if err := m.activate(tx, l, row, ca, own, "adopt"); err != nil {
 			return err
 		}
-		return m.salvageCRL(tx, row, list)
+		if err := m.heedBlocked(tx, l, &row, true); err != nil {
+			return err
+		}
+		return m.salvageCRL(tx, l, row, list)
 	})
 	if err != nil {
 		return err

@@ -118,7 +118,11 @@ func (m *Manager) collectAuthority(ctx context.Context, id AuthorityID) (out []e
 	if err != nil {
 		return nil, active, err
 	}
-	err = m.change(ctx, id, func(_ *store.Tx, l *authority.Locked, row store.Authority) error {
+	err = m.change(ctx, id, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
+		// In the snapshot, then. A restore writes the file anew.
+		if err := m.heedBlocked(tx, l, &row, false); err != nil {
+			return err
+		}
 		active = alive(row)
 		if err := l.Publish(active, row.Counter.Floor); err != nil {
 			return err

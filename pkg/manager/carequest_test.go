@@ -162,7 +162,9 @@ func TestRequestCARefused(t *testing.T) {
 		}
 	}
 	// Their subject is as good as ours; and theirs may be certified again, by the same key.
-	theirs := func(c *x509.Certificate) { c.RawSubject = w.below(root, "theirs", profile.ECDSAP256, nil, nil).cert.RawSubject }
+	theirs := func(c *x509.Certificate) {
+		c.RawSubject = w.below(root, "theirs", profile.ECDSAP256, nil, nil).cert.RawSubject
+	}
 	if _, err := w.install(m, RenewAtOnce, root.answer(w, request, theirs)); err != nil {
 		t.Fatal(err)
 	}

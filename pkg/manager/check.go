@@ -79,6 +79,7 @@ func checks() []check {
 		{"validity", (*examination).validity, true},    // of the CA and the chain above it
 		{"serial", (*examination).serial, true},        // row, file, copies and mark agree
 		{"min-serial", (*examination).floor, true},     // row and file agree
+		{"blocked-keys", (*examination).blocked, true}, // row and file agree
 		{"inventory", (*examination).inventory, true},  // holds nothing that the row doesn't know
 		{"bundle", (*examination).bundle, true},        // has the active CA and own CAs only
 		{"crl", (*examination).crl, true},              // is the CA's, and fresh

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 )
 
@@ -256,6 +257,15 @@ var checkCases = []struct {
 	{"no number in min-serial", func(h *history) { h.put("ca/min-serial", "-1\n") }, "error min-serial ca/min-serial", true},
 	{"no word of min-serial", func(h *history) { h.put("ca/min-serial", "abc\n") }, "error min-serial ca/min-serial", true},
 	{"min-serial far ahead", func(h *history) { h.put("ca/min-serial", "99999\n") }, "warning min-serial ca/min-serial", false},
+
+	{"unknown blocked key", func(h *history) { h.put("ca/blocked-keys", strings.Repeat("ab", 32)+" 2\n") }, "error blocked-keys ca/blocked-keys", true},
+	{"damaged blocked keys", func(h *history) { h.put("ca/blocked-keys", "x\n") }, "error blocked-keys ca/blocked-keys", true},
+	{"lost blocked keys", func(h *history) {
+		h.fresh(func(m *Manager) {
+			h.revoke(m, RevokeRequest{Serials: []serial.Number{3}, Reason: profile.KeyCompromise})
+		})
+		h.must(os.Remove(h.path("ca/blocked-keys")))
+	}, "error blocked-keys ca/blocked-keys", true},
 
 	{"no bundle", func(h *history) { h.must(os.Remove(h.path("ca/bundle.pem"))) }, "error bundle ca/bundle.pem", true},
 	{"empty bundle", func(h *history) { h.put("ca/bundle.pem", "") }, "error bundle ca/bundle.pem", true},

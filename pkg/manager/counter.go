@@ -220,6 +220,9 @@ func (m *Manager) recoverSerial(ctx context.Context, req RecoverRequest) (Serial
 		if err != nil {
 			return err
 		}
+		if err := m.heedBlocked(tx, l, &row, true); err != nil {
+			return err
+		}
 		list, err := publishedCRL(l, row)
 		if err != nil {
 			return err
@@ -238,7 +241,7 @@ func (m *Manager) recoverSerial(ctx context.Context, req RecoverRequest) (Serial
 		if err := setCounter(tx, l, req.Authority, counter); err != nil {
 			return err
 		}
-		if err := m.salvageCRL(tx, row, list); err != nil {
+		if err := m.salvageCRL(tx, l, row, list); err != nil {
 			return err
 		}
 		return tx.Audit(m.audit("recover-serial", out.Reserved.String(), done, "min-serial "+out.Floor.String()))

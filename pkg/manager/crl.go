@@ -14,6 +14,7 @@ import (
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
+	"x509ctl/pkg/trust"
 )
 
 // ErrNoCRLSign means that no CA of the authority may sign revocation lists.
@@ -124,14 +125,11 @@ func (c *crlMaker) publish(ctx context.Context) (out madeCRL, err error) {
 	if err != nil {
 		return out, err
 	}
-	list, err := publishedCRL(c.locked, row)
-	if err != nil { // others can write it, or it is no file: it is replaced
-		list = nil
-	}
+	list := c.stranger(row)
 	var n authority.NewCRL
 	err = c.db.Write(ctx, func(tx *store.Tx) (err error) {
 		if listNumber(list) > row.CRLNumber { // the database was set back
-			if err := c.salvageCRL(tx, row, list); err != nil {
+			if err := c.salvageCRL(tx, c.locked, row, list); err != nil {
 				return err
 			}
 		}
@@ -152,10 +150,27 @@ func (c *crlMaker) publish(ctx context.Context) (out madeCRL, err error) {
 		out.lists = append(out.lists, l)
 	}
 	out.Number, out.Floor = n.Number, n.Floor
-	if err := c.locked.PublishCRL(out.lists); err != nil {
+	st, err := c.locked.PublishCRL(out.lists)
+	if err != nil {
 		return out, err
 	}
+	row.CRL = fileOf(st)
 	return out, c.settle(ctx, row)
+}
+
+// stranger returns the list that is in place, if it is not the one that was published last
+// by the database's word: then it may know of revocations that the database lost. A list is as
+// long as all that is revoked, so it is not read for nothing.
+func (c *crlMaker) stranger(row store.Authority) *trust.CRL {
+	st, err := c.locked.StatCRL()
+	if err != nil || fileOf(st) == row.CRL {
+		return nil
+	}
+	list, err := publishedCRL(c.locked, row)
+	if err != nil { // others can write it, or it is no file: it is replaced
+		return nil
+	}
+	return list
 }
 
 // settle notes that no list is due any more.

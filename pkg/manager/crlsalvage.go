@@ -54,7 +54,7 @@ func listNumber(l *trust.CRL) int64 {
 // salvageCRL records again what only the published list knows of: revocations that are
 // newer than the database which came back. Certificates that are on it because of the
 // floor alone have no reason, and the floor puts them out.
-func (m *Manager) salvageCRL(tx *store.Tx, row store.Authority, list *trust.CRL) error {
+func (m *Manager) salvageCRL(tx *store.Tx, l *authority.Locked, row store.Authority, list *trust.CRL) error {
 	if err := tx.SetCRLNumber(row.ID, max(row.CRLNumber, m.now().Unix(), listNumber(list))+crlJump); err != nil || list == nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (m *Manager) salvageCRL(tx *store.Tx, row store.Authority, list *trust.CRL)
 		if !e.Serial.IsInt64() || e.Reason == "" && list.Floor() > 0 && !list.Floor().Accepts(serial.Number(e.Serial.Int64())) {
 			return true
 		}
-		failed = m.salvageEntry(tx, row.ID, e, list.ThisUpdate().Add(longestLife(row.ID)+profile.Backdate))
+		failed = m.salvageEntry(tx, l, &row, e, list.ThisUpdate().Add(longestLife(row.ID)+profile.Backdate))
 		return failed == nil
 	})
 	return failed
@@ -71,22 +71,22 @@ func (m *Manager) salvageCRL(tx *store.Tx, row store.Authority, list *trust.CRL)
 
 // salvageEntry records one revocation again. A certificate that the database does not
 // know may be valid until expiry.
-func (m *Manager) salvageEntry(tx *store.Tx, id AuthorityID, e trust.Entry, expiry time.Time) error {
+func (m *Manager) salvageEntry(tx *store.Tx, l *authority.Locked, row *store.Authority, e trust.Entry, expiry time.Time) error {
 	reason, err := profile.ParseReason(e.Reason)
 	if err != nil {
 		reason = profile.Unspecified
 	}
 	n := serial.Number(e.Serial.Int64())
-	r := store.Revocation{Authority: id, Serial: n, Reason: reason, Since: e.Time}
+	r := store.Revocation{Authority: row.ID, Serial: n, Reason: reason, Since: e.Time}
 	if err := tx.RestoreRevocation(r, expiry); err != nil || reason != profile.KeyCompromise {
 		return err
 	}
-	c, err := tx.Certificate(id, n)
+	c, err := tx.Certificate(row.ID, n)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil // nobody knows its key
 	}
 	if err != nil {
 		return err
 	}
-	return tx.BlockKey(id, c.SPKIHash, n, e.Time)
+	return m.block(tx, l, row, []Certificate{c})
 }

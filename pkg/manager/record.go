@@ -17,6 +17,9 @@ func (m *Manager) recordAll(ctx context.Context, t terms, ca *authority.Authorit
 		if err := m.checkActive(row, ca); err != nil {
 			return ErrCAChanged
 		}
+		if err := m.heedBlocked(tx, l, &row, false); err != nil {
+			return err
+		}
 		if err := checkReserved(row.Counter, jobs); err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ func endCertificates[T any](m *Manager, tx *store.Tx, l *authority.Locked, row s
 		return err
 	}
 	r := revocation{Manager: m, req: RevokeRequest{Authority: row.ID, Reason: why}}
-	err = r.revokeAll(tx, all)
+	err = r.revokeAll(tx, l, row, all)
 	out.Revoked = r.out.Revoked
 	return err
 }

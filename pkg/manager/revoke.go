@@ -121,9 +121,9 @@ func (r *revocation) otherCertificates(ctx context.Context) error {
 			continue
 		}
 		before := r.out
-		err := r.change(ctx, r.req.Authority, func(tx *store.Tx, _ *authority.Locked, _ store.Authority) error {
+		err := r.change(ctx, r.req.Authority, func(tx *store.Tx, l *authority.Locked, row store.Authority) error {
 			r.out = before
-			return r.revokeAll(tx, others)
+			return r.revokeAll(tx, l, row, others)
 		})
 		if err != nil {
 			return err
@@ -132,7 +132,12 @@ func (r *revocation) otherCertificates(ctx context.Context) error {
 	return nil
 }
 
-func (r *revocation) revokeAll(tx *store.Tx, list []Certificate) error {
+func (r *revocation) revokeAll(tx *store.Tx, l *authority.Locked, row store.Authority, list []Certificate) error {
+	if r.req.Reason == profile.KeyCompromise {
+		if err := r.block(tx, l, &row, list); err != nil {
+			return err
+		}
+	}
 	for _, c := range list {
 		if err := r.revoke(tx, c); err != nil {
 			return err
@@ -142,8 +147,9 @@ func (r *revocation) revokeAll(tx *store.Tx, list []Certificate) error {
 }
 
 // bySerial revokes all of the numbers or none.
-func (r *revocation) bySerial(tx *store.Tx, _ *authority.Locked, _ store.Authority) error {
+func (r *revocation) bySerial(tx *store.Tx, l *authority.Locked, row store.Authority) error {
 	r.out = RevokeResult{}
+	var list []Certificate
 	for _, n := range r.req.Serials {
 		c, err := tx.Certificate(r.req.Authority, n)
 		if err != nil {
@@ -152,11 +158,9 @@ func (r *revocation) bySerial(tx *store.Tx, _ *authority.Locked, _ store.Authori
 		if c.Kind == kindCA {
 			return fault.Errorf(fault.Denied, "certificate %v is a CA's: those are replaced, not revoked", n)
 		}
-		if err := r.revoke(tx, c); err != nil {
-			return err
-		}
+		list = append(list, c)
 	}
-	return nil
+	return r.revokeAll(tx, l, row, list)
 }
 
 // byName revokes the live certificates of a name, which has to be known.
@@ -191,7 +195,7 @@ func (r *revocation) live(ctx context.Context, f CertificateFilter) error {
 				return err
 			}
 			more = len(batch) == revokeBatch // the others are not live any more
-			return r.revokeAll(tx, batch)
+			return r.revokeAll(tx, l, row, batch)
 		})
 		if err != nil {
 			return err
@@ -203,13 +207,10 @@ func (r *revocation) live(ctx context.Context, f CertificateFilter) error {
 	return nil
 }
 
-// revoke revokes c, unless it is revoked already and the reason says nothing new.
+// revoke revokes c, whose key is blocked if it has to be, unless it is revoked already and the reason says nothing new.
 func (r *revocation) revoke(tx *store.Tx, c Certificate) error {
 	compromised := r.req.Reason == profile.KeyCompromise
 	if compromised {
-		if err := tx.BlockKey(r.req.Authority, c.SPKIHash, c.Serial, r.now()); err != nil {
-			return err
-		}
 		r.keys[c.SPKIHash] = true
 	}
 	if c.State == stateRevoked && (!compromised || c.Reason == r.req.Reason) {

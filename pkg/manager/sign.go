@@ -158,6 +158,9 @@ func (m *Manager) signOne(ctx context.Context, t *terms, ca *authority.Authority
 			return err
 		}
 		t.crlDue = row.CRLDue > 0
+		if err := m.heedBlocked(tx, l, &row, false); err != nil {
+			return err
+		}
 		if err := m.resume(tx, *t, row, ca, j); err != nil {
 			return err
 		}

@@ -26,13 +26,25 @@ type Authority struct {
 	CRLNumber  int64 // of the latest revocation list; 0: none yet
 	CRLDue     int64 // changes since the latest one that was published; 0: it tells all
 	Created    time.Time
+
+	// Blocked and CRL are the files that say what the rows say; PutAuthority leaves them.
+	Blocked, CRL File
+}
+
+// A File tells a file from others, and from what it was before something was appended.
+// The zero File is none.
+type File struct {
+	Inode uint64
+	Birth int64 // nanoseconds since 1970
+	Size  int64
 }
 
 // A Sum is the SHA-256 of a certificate.
 type Sum = [32]byte
 
 const selectAuthority = `
-SELECT name, active, next, old, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, crl_due, created
+SELECT name, active, next, old, reserved, floor, last, file_machine, file_inode, file_birth, timeline, generation, crl_number, crl_due, created,
+       blocked_inode, blocked_birth, blocked_size, crl_inode, crl_birth, crl_size
   FROM authorities
  WHERE id = ?`
 
@@ -41,15 +53,17 @@ SELECT name, active, next, old, reserved, floor, last, file_machine, file_inode,
 // Errors: [fault.NotFound].
 func (tx *Tx) Authority(id AuthorityID) (Authority, error) {
 	a := Authority{ID: id}
-	var inode, timeline int64
+	var inode, timeline, blocked, list int64
 	c := &a.Counter
 	err := tx.row(selectAuthority+tx.session.forUpdate(), []any{string(id)},
 		&a.Name, (*sum)(&a.Active), (*sum)(&a.Next), (*sums)(&a.Old), &c.Reserved, &c.Floor, &c.Last,
-		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, &a.CRLNumber, &a.CRLDue, second{&a.Created})
+		&c.File.Machine, &inode, &c.File.Birth, &timeline, &a.Generation, &a.CRLNumber, &a.CRLDue, second{&a.Created},
+		&blocked, &a.Blocked.Birth, &a.Blocked.Size, &list, &a.CRL.Birth, &a.CRL.Size)
 	if errors.Is(err, errNoRow) {
 		return Authority{}, fault.Errorf(fault.NotFound, "no authority %q", string(id))
 	}
 	c.File.Inode, c.Timeline = uint64(inode), uint32(timeline)
+	a.Blocked.Inode, a.CRL.Inode = uint64(blocked), uint64(list)
 	return a, err
 }
 

@@ -147,11 +147,14 @@ func (tx *Tx) crlDue(id AuthorityID) error {
 	return err
 }
 
-// CRLPublished notes that the list which was the latest one in a is in its place, or
-// that there is no use for one. What was changed since then stays due.
+// CRLPublished notes that the list which was the latest one in a is in its place, as
+// a.CRL, or that there is no use for one. What was changed since then stays due.
 func (tx *Tx) CRLPublished(a Authority) error {
-	_, err := tx.exec(`UPDATE authorities SET crl_due = 0 WHERE id = ? AND crl_number = ? AND crl_due = ?`,
-		string(a.ID), a.CRLNumber, a.CRLDue)
+	_, err := tx.exec(`
+UPDATE authorities
+   SET crl_due = CASE crl_due WHEN ? THEN 0 ELSE crl_due END, crl_inode = ?, crl_birth = ?, crl_size = ?
+ WHERE id = ? AND crl_number = ?`,
+		a.CRLDue, int64(a.CRL.Inode), a.CRL.Birth, a.CRL.Size, string(a.ID), a.CRLNumber)
 	return err
 }
 
@@ -188,14 +191,36 @@ func (tx *Tx) NoteFloor(id AuthorityID, floor serial.Floor, at, forget time.Time
 // Authority.Generation. A key that is blocked already stays so.
 // Errors: [fault.NotFound], no such authority.
 func (tx *Tx) BlockKey(id AuthorityID, spkiHash [32]byte, n serial.Number, since time.Time) error {
-	_, err := tx.exec(`
+	added, err := tx.exec(`
 INSERT INTO blocked_keys (authority, spki_hash, serial, since) VALUES (?, ?, ?, ?)
 ON CONFLICT (authority, spki_hash) DO NOTHING`,
 		string(id), spkiHash[:], int64(n), since.Unix())
-	if err != nil {
+	if err != nil || added == 0 {
 		return err
 	}
 	return tx.newGeneration(id)
+}
+
+// BlockedFile notes that f has all that CompromisedKeys yields, and nothing else.
+// Errors: [fault.NotFound].
+func (tx *Tx) BlockedFile(id AuthorityID, f File) error {
+	n, err := tx.exec(`UPDATE authorities SET blocked_inode = ?, blocked_birth = ?, blocked_size = ? WHERE id = ?`,
+		int64(f.Inode), f.Birth, f.Size, string(id))
+	return orNoAuthority(id, n, err)
+}
+
+// CompromisedKeys calls yield for each blocked key that is no CA's, in no order that
+// means something, with what BlockedKey returns for it. yield must not use tx.
+func (tx *Tx) CompromisedKeys(id AuthorityID, yield func(spkiHash [32]byte, n serial.Number) error) error {
+	return tx.rows(`SELECT spki_hash, serial FROM blocked_keys WHERE authority = ? AND serial <> 0 ORDER BY spki_hash`, []any{string(id)},
+		func(r *sql.Rows) error {
+			var key sum
+			var n serial.Number
+			if err := r.Scan(&key, &n); err != nil {
+				return err
+			}
+			return yield(key, n)
+		})
 }
 
 // BlockedKey reports whether a key is blocked, and returns the number of the certificate

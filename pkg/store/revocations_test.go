@@ -187,7 +187,40 @@ func TestBlockKey(t *testing.T) {
 			wantEqual(t, "another key", blocked, false)
 			return nil
 		})
+		write(t, s, func(tx *store.Tx) error { return tx.BlockKey(store.Cluster, [32]byte{3}, 0, epoch) }) // a CA's
+		read(t, s, func(tx *store.Tx) error {
+			got := map[[32]byte]serial.Number{}
+			err := tx.CompromisedKeys(store.Cluster, func(sum [32]byte, n serial.Number) error { got[sum] = n; return nil })
+			wantEqual(t, "compromised", got, map[[32]byte]serial.Number{key: 7})
+			return err
+		})
 		wantKind(t, "no authority", s.Write(t.Context(), func(tx *store.Tx) error { return tx.BlockKey("none", key, 1, epoch) }), fault.NotFound)
+	})
+}
+
+// What is known of files changes by itself, and only then.
+func TestFiles(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		blocked, list := store.File{Inode: 1<<64 - 1, Birth: 1, Size: 2}, store.File{Inode: 3, Birth: 1 << 62, Size: 4}
+		now := func() (a store.Authority) {
+			read(t, s, func(tx *store.Tx) (err error) { a, err = tx.Authority(store.Cluster); return err })
+			return a
+		}
+		wantEqual(t, "at first", []store.File{now().Blocked, now().CRL}, make([]store.File, 2))
+		write(t, s, func(tx *store.Tx) error { return tx.BlockedFile(store.Cluster, blocked) })
+		write(t, s, func(tx *store.Tx) error { return tx.SetCRLNumber(store.Cluster, 7) })
+		published := now()
+		published.CRL = list
+		write(t, s, func(tx *store.Tx) error { return tx.CRLPublished(published) })
+		write(t, s, func(tx *store.Tx) error {
+			return tx.PutAuthority(store.Authority{ID: store.Cluster, Name: "x", CRLNumber: 7})
+		})
+		wantEqual(t, "noted", []store.File{now().Blocked, now().CRL}, []store.File{blocked, list})
+		// A list that is not the latest any more.
+		published.CRLNumber, published.CRL = 6, store.File{}
+		write(t, s, func(tx *store.Tx) error { return tx.CRLPublished(published) })
+		wantEqual(t, "an earlier list", now().CRL, list)
+		wantKind(t, "no authority", s.Write(t.Context(), func(tx *store.Tx) error { return tx.BlockedFile("none", blocked) }), fault.NotFound)
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // schemaVersion is the number of the latest migration.
-const schemaVersion = 11
+const schemaVersion = 12
 
 // The history of the schema: the same versions in both dialects.
 //
