@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"strings"
 	"testing"
 	"time"
@@ -221,6 +222,31 @@ func TestRenewMeanwhile(t *testing.T) {
 		if c.Kind != kindCA {
 			t.Errorf("recorded %+v", c)
 		}
+	}
+}
+
+// Whoever asks for one certificate gets it, however often the CA is replaced meanwhile.
+func TestIssueAmongRenewals(t *testing.T) {
+	w := newWorld(t)
+	m, other := w.init(), w.manager()
+	var stop atomic.Bool
+	renewed := make(chan error)
+	go func() {
+		var err error
+		for err == nil && !stop.Load() {
+			_, err = other.RenewCA(context.Background(), RenewRequest{Authority: Cluster, Step: RenewAtOnce})
+		}
+		renewed <- err
+	}()
+	for i := range 25 {
+		_, err := m.Sign(context.Background(), SignRequest{Authority: Cluster, Items: []SignItem{{Request: csr(t, "node1.example.com")}}})
+		if err != nil {
+			t.Errorf("certificate %d: %v", i, err)
+		}
+	}
+	stop.Store(true)
+	if err := <-renewed; err != nil {
+		t.Error(err)
 	}
 }
 

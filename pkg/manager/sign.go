@@ -74,14 +74,18 @@ func (m *Manager) Issue(ctx context.Context, req IssueRequest) (SignResult, erro
 	return results[0], results[0].Err
 }
 
+// maxTries bounds how often jobs begin again since the CA was replaced.
+const maxTries = 10
+
 // run takes jobs to their end. Its error is one that holds for all of them.
 func (m *Manager) run(ctx context.Context, t terms, jobs []*job) ([]SignResult, error) {
 	err := m.attempt(ctx, &t, jobs)
-	if errors.Is(err, authority.ErrNotPublished) || fault.KindOf(err) == fault.NotFound {
-		// Perhaps a publication was cut. Nothing was spent yet.
-		if err = m.publish(ctx, t.id); err == nil {
-			err = m.attempt(ctx, &t, jobs)
+	for try := 0; try < maxTries && (errors.Is(err, authority.ErrNotPublished) || fault.KindOf(err) == fault.NotFound); try++ {
+		// Perhaps a publication was cut, or the CA replaced. Nothing was spent yet.
+		if err = m.publish(ctx, t.id); err != nil {
+			break
 		}
+		err = m.attempt(ctx, &t, jobs)
 	}
 	if err != nil {
 		return nil, err
