@@ -198,22 +198,27 @@ func TestInjectSetMin(t *testing.T) {
 }
 
 // TestInjectRevoke strikes a revocation and the list that follows: the list is whole,
-// has what was said to be revoked, and has it in any case after the same command again.
+// has what was said to be revoked, and has it in any case after the same command again. So
+// do the database and the file of blocked keys.
 func TestInjectRevoke(t *testing.T) {
 	all := slices.Concat(injections([]string{"fsync", "write", "renameat"}, ioError), injections(changing, killed))
 	strike(t, all, func(t *testing.T) (*cluster, func() []string, func(struck)) {
 		l := newLifeOf(t, 1)
 		var number string
 		args := func() []string {
-			l.ok("cert", "sign-csr", l.requests[0], "--out", filepath.Join(l.out(), "next.pem"))
+			l.ok("cert", "issue", "node2.example.com", "--combined", filepath.Join(l.out(), "next.pem"))
 			number = fmt.Sprint(l.count().Last)
-			return []string{"cert", "revoke", number, "--yes"}
+			return []string{"cert", "revoke", number, "--yes", "--reason", "keyCompromise"}
 		}
 		return l.cluster, args, func(s struck) {
 			if listed := l.listed(number); s.status == 0 && !s.killed && !listed {
 				t.Errorf("%s is said to be revoked, and is not on the list", number)
 			}
-			l.ok("cert", "revoke", number, "--yes")
+			l.ok("cert", "revoke", number, "--yes", "--reason", "keyCompromise")
+			if !strings.Contains(read(t, l.path("ca", "blocked-keys")), " "+number+"\n") {
+				t.Errorf("the key of %s is not blocked", number)
+			}
+			l.ok("ca", "check")
 			if !l.listed(number) {
 				t.Errorf("%s was revoked again, and is not on the list", number)
 			}
@@ -311,7 +316,7 @@ func (l *life) wantNames() {
 	l.t.Helper()
 	for dir, want := range map[string][]string{
 		l.dir:        {"ca", "x509ctl.db", "x509ctl.db-shm", "x509ctl.db-wal"},
-		l.path("ca"): {"bundle.pem", "cert.pem", "crl.pem", "key.pem", "lock", "min-serial", "serial"},
+		l.path("ca"): {"blocked-keys", "bundle.pem", "cert.pem", "crl.pem", "key.pem", "lock", "min-serial", "serial"},
 	} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
