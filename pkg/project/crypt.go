@@ -79,7 +79,7 @@ func DecryptPKCS1v15(key *rsa.PrivateKey, ciphertext []byte, length int) ([]byte
 		return nil, err
 	}
 	// Overwrites secret, in constant time, if the padding is right.
-	if err := rsa.DecryptPKCS1v15SessionKey(nil, key, ciphertext, secret); err != nil {
+	if err := rsa.DecryptPKCS1v15SessionKey(nil, key, ciphertext, secret); err != nil { //nolint:staticcheck // old bundles are in no other form
 		return nil, fault.Errorf(fault.Malformed, "decrypting: %w", err)
 	}
 	return secret, nil
