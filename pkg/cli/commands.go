@@ -83,6 +83,7 @@ func topics() []topic {
 		}},
 		{heading: groupProjects, word: "project", short: "Projects, each with an authority of its own", verbs: []verb{
 			{"create", newProjectCreateCmd},
+			{"credentials", newProjectCredentialsCmd},
 			{"decrypt", newProjectDecryptCmd},
 			{"encrypt", newProjectEncryptCmd},
 			{"list", newProjectListCmd},
@@ -93,6 +94,7 @@ func topics() []topic {
 			{"name-add", newProjectNameAddCmd},
 			{"name-list", newProjectNameListCmd},
 			{"name-remove", newProjectNameRemoveCmd},
+			{"vpn", newProjectVPNCmd},
 		}},
 		{heading: groupMaintenance, word: "backup", make: newBackupCmd},
 		{heading: groupMaintenance, word: "restore", make: newRestoreCmd},

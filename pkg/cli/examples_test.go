@@ -59,8 +59,12 @@ printf '[{"Name": "laptop", "Public Key": "%s"}]\n' "$(cat id.pub)" > keypairs.j
 openssl req -x509 -newkey rsa:2048 -noenc -keyout root.key -out roots.pem -subj /CN=Root -days 1
 openssl req -new -newkey rsa:2048 -noenc -keyout www.key -out www.csr -subj /CN=www.example.org
 openssl x509 -req -in www.csr -CA roots.pem -CAkey root.key -extfile <(echo subjectAltName=DNS:www.example.org) -out www.pem`,
-	"x509ctl serial set-min":  `x509ctl cert issue node2.example.com`,
-	"x509ctl project show":    `x509ctl project create tenant1`,
+	"x509ctl serial set-min": `x509ctl cert issue node2.example.com`,
+	"x509ctl project show":   `x509ctl project create tenant1`,
+	"x509ctl project credentials": `x509ctl project create tenant1 && x509ctl project member-add alice --project tenant1
+(umask 077; echo key > secret.txt)`,
+	"x509ctl project vpn": `x509ctl project create tenant1
+x509ctl project name-add vpn.tenant1.example.com --project tenant1`,
 	"x509ctl project encrypt": `x509ctl project create tenant1; head -c 32 /dev/urandom > secret.bin`,
 	"x509ctl project decrypt": `x509ctl project create tenant1
 printf secret | x509ctl project encrypt --project tenant1 --out secret.b64

@@ -55,7 +55,7 @@ decrypt everything; if it was not, the octets are random.`,
 		},
 	}
 	f := cmd.Flags()
-	addThisProjectFlag(cmd, &o.project)
+	addOfProjectFlag(cmd, &o.project)
 	addEncodingFlags(cmd, &o.in, &o.out)
 	f.BoolVar(&o.pkcs1v15, "pkcs1v15", false, "the padding is that of PKCS #1 v1.5")
 	f.IntVar(&o.length, "length", 0, "the secret has `N` octets, with --pkcs1v15")
@@ -64,7 +64,7 @@ decrypt everything; if it was not, the octets are random.`,
 }
 
 func runProjectDecrypt(ctx context.Context, a *app, o projectDecryptOptions) error {
-	if err := needProject(o.project); err != nil {
+	if err := wantProject(o.project); err != nil {
 		return err
 	}
 	if o.pkcs1v15 && o.length < 1 {

@@ -48,14 +48,14 @@ secret.`,
 			return runProjectEncrypt(cmd.Context(), a, o)
 		},
 	}
-	addThisProjectFlag(cmd, &o.project)
+	addOfProjectFlag(cmd, &o.project)
 	addEncodingFlags(cmd, &o.in, &o.out)
 	cmd.Flags().StringVar(&o.outFile, "out", "-", "write to `FILE`, which must not exist; - is stdout")
 	return cmd
 }
 
 func runProjectEncrypt(ctx context.Context, a *app, o projectEncryptOptions) error {
-	if err := needProject(o.project); err != nil {
+	if err := wantProject(o.project); err != nil {
 		return err
 	}
 	svc, err := a.connect(ctx)

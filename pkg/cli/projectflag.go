@@ -28,16 +28,3 @@ func projectFlag(id manager.AuthorityID) string {
 	}
 	return ""
 }
-
-// addThisProjectFlag adds --project, for a command that is about a project only.
-func addThisProjectFlag(cmd *cobra.Command, project *string) {
-	cmd.Flags().StringVar(project, "project", "", "the `ID` of the project; required")
-}
-
-// needProject refuses the call of such a command without --project.
-func needProject(project string) error {
-	if project == "" {
-		return usagef("missing --project")
-	}
-	return nil
-}

@@ -44,6 +44,9 @@ type settings struct {
 	serialHookTimeout time.Duration
 	changeHook        []string // like serialHook
 	changeHookTimeout time.Duration
+	ec2URL            string // empty: not known, as those that follow
+	s3URL             string
+	novaURL           string
 
 	origin map[string]string // where each comes from, by name
 }
@@ -74,6 +77,9 @@ func settingDefs(s *settings) []settingDef {
 		{"serial_hook_timeout", "X509CTL_SERIAL_HOOK_TIMEOUT", "", true, "how long that program may take", &s.serialHookTimeout},
 		{"change_hook", "", "", true, "list: a program and its arguments, run after a change", &s.changeHook},
 		{"change_hook_timeout", "X509CTL_CHANGE_HOOK_TIMEOUT", "", true, "how long that program may take", &s.changeHookTimeout},
+		{"ec2_url", "X509CTL_EC2_URL", "", true, "EC2 service, for the archives of project credentials", &s.ec2URL},
+		{"s3_url", "X509CTL_S3_URL", "", true, "S3 service, for the same", &s.s3URL},
+		{"nova_url", "X509CTL_NOVA_URL", "", true, "compute service, for the same", &s.novaURL},
 	}
 }
 
@@ -247,6 +253,9 @@ type yamlSettings struct {
 	SerialHookTimeout *string  `yaml:"serial_hook_timeout"`
 	ChangeHook        []string `yaml:"change_hook"`
 	ChangeHookTimeout *string  `yaml:"change_hook_timeout"`
+	EC2URL            *string  `yaml:"ec2_url"`
+	S3URL             *string  `yaml:"s3_url"`
+	NovaURL           *string  `yaml:"nova_url"`
 }
 
 func applyYAML(b []byte, s *settings, defs []settingDef) error {
@@ -261,6 +270,7 @@ func applyYAML(b []byte, s *settings, defs []settingDef) error {
 		"wait": y.Wait, "lifetime": y.Lifetime, "key_type": y.KeyType,
 		"ca_passphrase_file": y.CAPassphraseFile, "serial_hook_timeout": y.SerialHookTimeout,
 		"change_hook_timeout": y.ChangeHookTimeout,
+		"ec2_url":             y.EC2URL, "s3_url": y.S3URL, "nova_url": y.NovaURL,
 	}
 	lists := map[string][]string{"serial_copies": y.SerialCopies, "serial_hook": y.SerialHook, "change_hook": y.ChangeHook}
 	for _, d := range defs {
