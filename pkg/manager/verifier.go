@@ -16,11 +16,18 @@ import (
 
 // Verifier is what a certificate is judged by.
 type Verifier struct {
-	Bundle *trust.Bundle
-	Floor  serial.Floor
+	Project string // whose authority it is, in lower case; empty for the cluster's
+	Bundle  *trust.Bundle
+	Floor   serial.Floor
 	// CRL is the authority's revocation list as it is published; nil while there is
 	// none. List reads it: most callers don't ask it, and it may be long.
 	CRL []byte
+}
+
+// Check returns the question that v answers as of a time, for revocation by the floor
+// alone.
+func (v Verifier) Check(at time.Time) trust.Check {
+	return trust.Check{Bundle: v.Bundle, Project: v.Project, Floor: v.Floor, At: at}
 }
 
 // List returns the published revocation list, nil while there is none. The error is a
@@ -65,7 +72,7 @@ func (m *Manager) Verifier(_ context.Context, id AuthorityID) (Verifier, error) 
 	if fault.KindOf(err) == fault.NotFound {
 		crl, err = nil, nil
 	}
-	return Verifier{bundle, floor, crl}, err
+	return Verifier{ProjectOf(id), bundle, floor, crl}, err
 }
 
 // CheckRecorded returns nil when leaf is in the inventory of svc's authority, octet for

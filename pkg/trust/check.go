@@ -54,11 +54,14 @@ import (
 // than a week, which is 168 hours.
 const MaxLifetime = 168*time.Hour - 2*time.Second
 
+// MaxProjectLifetime is the same for what a project's CA signed: a year of 365 days.
+const MaxProjectLifetime = 365 * 24 * time.Hour
+
 // A Purpose is what a certificate is to be used for. The zero Purpose asks for
-// all of them, as every leaf of a cluster has them.
+// all of them, as every leaf of a cluster has them, or in a project for any.
 type Purpose string
 
-// The purposes.
+// The purposes. A project's leaf has one of them: a member's is a client's.
 const (
 	Client Purpose = "client" // TLS client authentication
 	Server Purpose = "server" // TLS server authentication
@@ -77,9 +80,10 @@ func ParsePurpose(s string) (Purpose, error) {
 // A Check is a question about certificates. It may be put to several goroutines
 // at once.
 type Check struct {
-	Bundle *Bundle      // whom to trust; required
-	Floor  serial.Floor // the smallest serial accepted, inclusive; 0 accepts all
-	At     time.Time    // when; required. Fractions of a second don't count
+	Bundle  *Bundle      // whom to trust; required
+	Project string       // the id of the project whose authority it is, in any letter case; "" for the cluster's
+	Floor   serial.Floor // the smallest serial accepted, inclusive; 0 accepts all
+	At      time.Time    // when; required. Fractions of a second don't count
 
 	// CRL is the authority's revocation list, signed by any of its own CAs: serial
 	// numbers are the authority's and not a CA certificate's, so one list is about
@@ -93,8 +97,9 @@ type Check struct {
 	// thisUpdate to its nextUpdate; also of the lists of CAs above, where they are there.
 	RequireFresh bool
 
-	Purpose     Purpose       // what for; "" means client and server
+	Purpose     Purpose       // what for; "" means client and server, or in a project one of the two
 	Name        string        // a DNS name or IP address that the certificate has to be for; "" for any
+	User        string        // the id, in any letter case, of the project's member that the certificate has to be for; "" for any
 	Email       string        // a mail address that the certificate has to be for; "" for any
 	Serial      serial.Number // the one serial number accepted; 0 for any
 	Fingerprint []byte        // SHA-256 of the one certificate accepted, 32 octets; empty for any
@@ -103,12 +108,13 @@ type Check struct {
 // Verify returns nil when leaf is valid: signed directly by an own CA of the
 // bundle whose chain is valid at c.At, and not revoked by a list that is there; of version 3, not a CA's, without unknown
 // critical extensions, valid at c.At (both end seconds included) and for no longer
-// than [MaxLifetime]; with a key that nobody can guess (RSA of 2048 to 8192 bits,
+// than [MaxLifetime], or for a project [MaxProjectLifetime]; with a key that nobody can guess (RSA of 2048 to 8192 bits,
 // ECDSA of 256 and more, Ed25519); numbered not below the floor, and not on the CRL;
 // for the purpose, with the key usage digitalSignature; for the name, which has to be
 // one of the subject alternative names: DNS names are compared without regard to ASCII
-// case and taken literally, wildcards too, addresses by their octets; for the mail
-// address; and the one that the pins name.
+// case and taken literally, wildcards too, addresses by their octets; for the member, a
+// client's without alternative names; for the mail address; and the one that the pins
+// name. A project's leaf has the organization of that project.
 //
 // A leaf that is not valid gives a [*VerifyError] with the first [Reason] that
 // applies. An incomplete Check is an error of kind [fault.Malformed].
@@ -120,7 +126,7 @@ func (c Check) Verify(leaf *x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	for _, check := range []func(*x509.Certificate) error{checkShape, c.checkTime} {
+	for _, check := range []func(*x509.Certificate) error{c.checkShape, c.checkTime} {
 		if err := check(leaf); err != nil {
 			return err
 		}
@@ -128,7 +134,7 @@ func (c Check) Verify(leaf *x509.Certificate) error {
 	if err := c.checkSigners(signers, leaf); err != nil {
 		return err
 	}
-	for _, check := range []func(*x509.Certificate) error{checkKey, c.checkFloor, c.checkRevoked, c.checkPurpose, c.checkName, c.checkEmail, c.checkPins} {
+	for _, check := range []func(*x509.Certificate) error{checkKey, c.checkFloor, c.checkRevoked, c.checkPurpose, c.checkName, c.checkUser, c.checkEmail, c.checkPins} {
 		if err := check(leaf); err != nil {
 			return err
 		}
@@ -145,6 +151,8 @@ func (c Check) complete() error {
 		return fault.New(fault.Malformed, "there is no time to verify for")
 	case c.Serial < 0:
 		return fault.Errorf(fault.Malformed, "%v is not a serial number", c.Serial)
+	case c.User != "" && c.Project == "":
+		return fault.New(fault.Malformed, "only a project has members to verify a certificate for")
 	case len(c.Fingerprint) != 0 && len(c.Fingerprint) != sha256.Size:
 		return fault.Errorf(fault.Malformed, "a SHA-256 fingerprint has %d octets, not %d", sha256.Size, len(c.Fingerprint))
 	}

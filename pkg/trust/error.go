@@ -22,7 +22,7 @@ const (
 	BadVersion      Reason = "version"          // not X.509 version 3
 	BadSerial       Reason = "serial"           // a serial number outside 1 to serial.Max
 	UnknownCritical Reason = "unknown-critical" // a critical extension that no leaf of this authority has
-	BadLifetime     Reason = "lifetime"         // valid for a week or more, or ends before it begins
+	BadLifetime     Reason = "lifetime"         // valid for longer than its authority makes them, or ends before it begins
 	NotYetValid     Reason = "not-yet-valid"    // before notBefore
 	Expired         Reason = "expired"          // after notAfter
 	BadChain        Reason = "chain"            // the CA's own chain is incomplete or out of date, or forbids this certificate
@@ -33,7 +33,7 @@ const (
 	Revoked         Reason = "revoked"          // on the revocation list
 	StaleCRL        Reason = "stale-crl"        // no revocation list of the present time, and one is required
 	WrongPurpose    Reason = "purpose"          // not for this use
-	WrongName       Reason = "name"             // not for this name
+	WrongName       Reason = "name"             // not for this name, or of another project
 	WrongPin        Reason = "pin"              // not the one certificate that was asked for
 	NotRecorded     Reason = "not-recorded"     // good, but in no inventory: a Check doesn't ask one, package manager does
 )

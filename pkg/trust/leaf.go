@@ -23,8 +23,10 @@ var understood = []asn1.ObjectIdentifier{{2, 5, 29, 15}, {2, 5, 29, 17}, {2, 5, 
 func label(leaf *x509.Certificate) string { return "certificate " + cut(leaf.SerialNumber.String()) }
 
 // checkShape judges what doesn't depend on the question.
-func checkShape(leaf *x509.Certificate) error {
+func (c Check) checkShape(leaf *x509.Certificate) error {
 	switch {
+	case leaf.IsCA && c.Project != "":
+		return refuse(IsCA, "%s is a CA's, and not a member's or a server's", label(leaf))
 	case leaf.IsCA:
 		return refuse(IsCA, "%s is a CA's, and not a node's", label(leaf))
 	case leaf.KeyUsage&x509.KeyUsageCertSign != 0:
@@ -46,12 +48,16 @@ func checkShape(leaf *x509.Certificate) error {
 
 func (c Check) checkTime(leaf *x509.Certificate) error {
 	begin, end, now := leaf.NotBefore.Unix(), leaf.NotAfter.Unix(), c.At.Unix()
+	most, about := int64(MaxLifetime/time.Second), "less than a week"
+	if c.Project != "" {
+		most, about = int64(MaxProjectLifetime/time.Second), "a year"
+	}
 	switch {
 	case end < begin:
 		return refuse(BadLifetime, "%s ends on %s, before it begins on %s", label(leaf), date(leaf.NotAfter), date(leaf.NotBefore))
-	case end-begin > int64(MaxLifetime/time.Second):
-		return refuse(BadLifetime, "%s is made for %d s, from %s to %s; at most %d s are accepted, less than a week",
-			label(leaf), end-begin, date(leaf.NotBefore), date(leaf.NotAfter), int64(MaxLifetime/time.Second))
+	case end-begin > most:
+		return refuse(BadLifetime, "%s is made for %d s, from %s to %s; at most %d s are accepted, %s",
+			label(leaf), end-begin, date(leaf.NotBefore), date(leaf.NotAfter), most, about)
 	case now < begin:
 		return refuse(NotYetValid, "%s is not valid before %s; the time is %s", label(leaf), date(leaf.NotBefore), date(c.At))
 	case now > end:
@@ -93,10 +99,38 @@ func (c Check) checkPurpose(leaf *x509.Certificate) error {
 	if leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		return refuse(WrongPurpose, "%s is not for TLS: it lacks the key usage digitalSignature", label(leaf))
 	}
-	for _, use := range c.extKeyUsages() {
+	uses := c.extKeyUsages()
+	if c.Project != "" && c.Purpose == "" {
+		if !slices.ContainsFunc(uses, func(use extKeyUsage) bool { return slices.Contains(leaf.ExtKeyUsage, use.ext) }) {
+			return refuse(WrongPurpose, "%s is neither for a TLS client nor for a server", label(leaf))
+		}
+		return nil
+	}
+	for _, use := range uses {
 		if !slices.Contains(leaf.ExtKeyUsage, use.ext) {
 			return refuse(WrongPurpose, "%s is not for a TLS %s: it lacks the extended key usage %s", label(leaf), use.purpose, use.name)
 		}
+	}
+	return nil
+}
+
+// checkUser wants a project's leaf to be of that project, and for the member, if one is
+// asked for.
+func (c Check) checkUser(leaf *x509.Certificate) error {
+	if c.Project == "" {
+		return nil
+	}
+	if o := leaf.Subject.Organization; len(o) != 1 || foldASCII(o[0]) != foldASCII(c.Project) {
+		return refuse(WrongName, "%s is not of project %s: its organization is %s", label(leaf), quoted(c.Project), quoted(strings.Join(o, ", ")))
+	}
+	if c.User == "" {
+		return nil
+	}
+	if len(leaf.DNSNames)+len(leaf.IPAddresses) > 0 || !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+		return refuse(WrongName, "%s is a server's, and not the one of %s", label(leaf), quoted(c.User))
+	}
+	if cn := leaf.Subject.CommonName; foldASCII(cn) != foldASCII(c.User) {
+		return refuse(WrongName, "%s is not for %s: it is for %s", label(leaf), quoted(c.User), quoted(cn))
 	}
 	return nil
 }

@@ -43,6 +43,10 @@ type SourceOptions struct {
 	// leaf is refused.
 	RequireFresh bool
 
+	// Project is the id of the project whose authority's files these are; empty for the
+	// cluster's.
+	Project string
+
 	// Report is told of trouble with the files once it begins or changes, and with
 	// nil when it is over. It must not use the Source. With nil nobody is told but
 	// who asks Trouble.
@@ -141,7 +145,7 @@ func (s *Source) Check() (Check, error) {
 	if state.trouble != nil && now.Sub(state.since) > max(0, s.options.Grace) {
 		return Check{}, fault.Errorf(fault.Unavailable, "whom to trust is not known since %s: %w", date(state.since), state.trouble)
 	}
-	return Check{Bundle: state.bundle, Floor: state.floor, CRL: state.lists, RequireFresh: s.options.RequireFresh, At: now}, nil
+	return Check{Bundle: state.bundle, Project: s.options.Project, Floor: state.floor, CRL: state.lists, RequireFresh: s.options.RequireFresh, At: now}, nil
 }
 
 // Trouble returns what was wrong with the files when they were last looked at, nil
