@@ -58,6 +58,37 @@ func TestAnybodyVerifies(t *testing.T) {
 	}
 }
 
+// TestAnybodyEncrypts needs no more than the public files, once there are any.
+func TestAnybodyEncrypts(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	x509ctl, c := strangersProgram(t), publicCluster(t)
+	c.ok("project", "create", "tenant1")
+	encrypt := func() (string, error) {
+		var stderr bytes.Buffer
+		cmd := asStranger(x509ctl, "project", "encrypt", "--project", "tenant1", "--dir", c.dir)
+		cmd.Stdin, cmd.Stderr = strings.NewReader("secret"), &stderr
+		out, err := cmd.Output()
+		return string(out) + stderr.String(), err
+	}
+	out, err := encrypt()
+	if err == nil || err.Error() != "exit status 3" || !strings.Contains(out, "only an operator can make one") || !strings.Contains(out, "--encryption-cert") {
+		t.Errorf("before there is a certificate: %v\n%s", err, out)
+	}
+	c.ok("project", "show", "tenant1", "--encryption-cert")
+	if out, err = encrypt(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd := c.command("project", "decrypt", "--project", "tenant1")
+	cmd.Stdin = strings.NewReader(out)
+	if secret, err := cmd.Output(); err != nil || string(secret) != "secret" {
+		t.Errorf("%q, %v", secret, err)
+	}
+	if out, err := asStranger(x509ctl, "project", "decrypt", "--project", "tenant1", "--dir", c.dir).CombinedOutput(); err == nil {
+		t.Errorf("a stranger decrypts: %s", out)
+	}
+}
+
 // TestNobodyLocksOut has a stranger try to hold the lock, exclusive or shared.
 func TestNobodyLocksOut(t *testing.T) {
 	t.Parallel()

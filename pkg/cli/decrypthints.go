@@ -13,7 +13,7 @@ func decryptHints(cmd *cobra.Command, err error) []string {
 	var unusable *manager.DecryptKeyError
 	encrypts := cmd.Name() == "encrypt" || cmd.Flags().Changed("encryption-cert")
 	switch {
-	case errors.As(err, &unusable), errors.Is(err, manager.ErrNoDecryptKey):
+	case errors.As(err, &unusable), errors.Is(err, manager.ErrNoDecryptKey), errors.Is(err, manager.ErrNoDecryptCertificate):
 		return []string{`"x509ctl project show ID --encryption-cert" makes what is missing`}
 	case errors.Is(err, manager.ErrDecryptKeyLost):
 		return []string{

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 
 	"x509ctl/pkg/authority"
@@ -22,6 +23,9 @@ var (
 	// ErrNoDecryptKey means that a project has no key yet that secrets are encrypted to:
 	// the first call of EncryptionCertificate makes it.
 	ErrNoDecryptKey = fault.New(fault.NotFound, "nothing was encrypted to the project yet: it has no key for that")
+	// ErrNoDecryptCertificate means that a project has no good certificate to encrypt to, and
+	// that who asked can't make one.
+	ErrNoDecryptCertificate = fault.New(fault.NotFound, "the project has no good certificate to encrypt to, and only an operator can make one")
 	// ErrDecryptKeyLost means that there is a decrypt-cert.pem without its key.
 	ErrDecryptKeyLost = fault.New(fault.Unavailable, "the project's decrypt key is missing")
 	// ErrDecryptMismatch means that decrypt-key.pem is not the key of decrypt-cert.pem.
@@ -106,6 +110,9 @@ func (m *Manager) EncryptionCertificate(ctx context.Context, project string) ([]
 	cert, err := m.publishedDecrypt(ctx, id)
 	if errors.Is(err, errDecryptStale) {
 		cert, err = m.renewDecrypt(ctx, id)
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: %w", ErrNoDecryptCertificate, err)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -171,6 +178,13 @@ func (v Verifier) acceptsDecrypt(cert *x509.Certificate, now int64) (bool, error
 // certificate that is recorded is published, and those before it are revoked.
 func (m *Manager) renewDecrypt(ctx context.Context, id AuthorityID) (*x509.Certificate, error) {
 	if _, err := m.signer(id); err != nil {
+		return nil, err
+	}
+	err := m.read(ctx, id, func(tx *store.Tx, _ store.Authority) error {
+		_, err := liveProject(tx, id)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	key, err := m.decryptKey(id)
