@@ -222,3 +222,55 @@ func TestSecretsAreFound(t *testing.T) {
 		}
 	}
 }
+
+// TestProjectSecretsOutOfSight encrypts, decrypts and mistakes a secret for something else,
+// and makes an archive with a secret key of EC2.
+func TestProjectSecretsOutOfSight(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	hidden := secrets{}
+	hidden.add("secret", "The-secret-of-tenant1")
+	hidden.add("EC2 key", "The-secret-key-of-EC2")
+	write(t, at("secret"), 0o600, "The-secret-of-tenant1")
+	write(t, at("ec2"), 0o600, "The-secret-key-of-EC2\n")
+	c := newCluster(t)
+	c.ok("project", "create", "tenant1")
+	c.ok("project", "member-add", "alice", "--project", "tenant1")
+	c.ok("project", "encrypt", "--project", "tenant1", at("secret"), "--out", at("encrypted"))
+	stopped := stopAt(t, c, dir)
+	archive := []string{"project", "credentials", "alice", "--project", "tenant1", "--ec2-secret-key-file", at("ec2"), "--out", at("nova.zip")}
+	printed := stopped.during(c.command(archive...), func() {
+		if hidden.inProcesses(t) > 0 {
+			t.Error("ps shows secrets")
+		}
+	})
+	if err := os.Remove(c.path("x509ctl.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"project", "decrypt", "--project", "tenant1", at("encrypted"), "--out", at("decrypted")},
+		{"project", "decrypt", "--project", "tenant1", at("secret")},
+		{"project", "decrypt", "--project", "tenant1", at("secret"), "--input-format", "raw"},
+		{"project", "decrypt", "--project", "tenant1", at("secret"), "--pkcs1v15", "--length", "21", "--input-format", "hex"},
+		{"project", "encrypt", "--project", "tenant1", at("secret"), "--input-format", "hex"},
+		{"project", "encrypt", "--project", "tenant1", at("secret"), "--input-format", "base64"},
+		{"project", "encrypt", "--project", "tenant1", at("secret")},
+		append(archive, "--ec2-url", "http://x\x01"),
+		{"audit", "-o", "json"},
+	} {
+		r := c.call(args...)
+		printed += r.stdout + r.stderr
+	}
+	if read(t, at("decrypted")) != "The-secret-of-tenant1" || !strings.Contains(printed, "error: ") || !strings.Contains(printed, `"decrypt"`) {
+		t.Fatalf("these can't have been the right commands:\n%s", printed)
+	}
+	if hidden.in(t, "what was printed", []byte(printed)) > 0 {
+		t.Error("secrets are printed")
+	}
+	for _, name := range []string{"x509ctl.db", "x509ctl.db-wal"} {
+		if text, err := os.ReadFile(c.path(name)); err == nil && hidden.in(t, name, text) > 0 {
+			t.Errorf("%s holds secrets", name)
+		}
+	}
+}

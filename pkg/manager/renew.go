@@ -56,6 +56,7 @@ func (m *Manager) RenewCA(ctx context.Context, req RenewRequest) (RenewResult, e
 	if err := m.renew(ctx, req); err != nil {
 		return RenewResult{}, err
 	}
+	m.followDecrypt(ctx, req.Authority)
 	spread := m.spread(ctx, req.Authority, "renew-crypto")
 	after, err := m.Authority(ctx, req.Authority)
 	if err == nil && unchanged(before, after) {
