@@ -26,6 +26,9 @@ type vpnNet struct {
 }
 
 func newVPNNet(t *testing.T) *vpnNet {
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skipf("no tunnels here, and TestCRLReaders has OpenVPN without one: %v", err)
+	}
 	n := &vpnNet{t: t, server: fmt.Sprintf("x509ctl-%d-s", os.Getpid())}
 	if out, err := exec.Command("ip", "netns", "add", n.server).CombinedOutput(); err != nil {
 		t.Skipf("no network namespaces here, and TestCRLReaders has OpenVPN without a tunnel: %v: %s", err, out)
