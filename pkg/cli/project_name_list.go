@@ -18,7 +18,7 @@ func newProjectNameListCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "name-list",
 		Short: "List the names of servers of a project",
-		Long:  `List the names of servers that are registered with a project, without regard to letter
+		Long: `List the names of servers that are registered with a project, without regard to letter
 case.`,
 		Example: `  # nothing else, for a script
   x509ctl project name-list --project tenant1 --fields name --no-headers`,

@@ -152,7 +152,7 @@ func (f *CertificateFilter) where(serial string) *where {
 	case KindCA:
 		q.and(`kind = 'ca'`) // in so many words: there is an index of those
 	case KindLeaf:
-		q.and(`kind NOT IN ('`+KindCA+`', '`+string(profile.Decrypt)+`')`)
+		q.and(`kind NOT IN ('` + KindCA + `', '` + string(profile.Decrypt) + `')`)
 	default:
 		q.and(`kind = ?`, f.Kind)
 	}
