@@ -162,17 +162,19 @@ func (l *pemLines) Write(b []byte) (int, error) {
 	return done, nil
 }
 
-// PublishCRL puts the lists of all CAs that are alive into crl.pem, in this order. The
-// caller has held the lock since it took their number, so that no later one is there. It
-// returns what the file is.
-func (l *Locked) PublishCRL(lists []*CRL) (durable.Stat, error) {
+// PublishCRL puts the lists of all CAs that are alive into crl.pem, in this order, and
+// then what is above: the lists of those who signed these CAs, in PEM. The caller has held
+// the lock since it took their number, so that no later one is there. It returns what the
+// file is.
+func (l *Locked) PublishCRL(lists []*CRL, above []byte) (durable.Stat, error) {
 	return l.dir.ReplaceWith(crlFile, 0o644, func(w io.Writer) error {
 		for _, c := range lists {
 			if _, err := c.WriteTo(w); err != nil {
 				return err
 			}
 		}
-		return nil
+		_, err := w.Write(above)
+		return err
 	})
 }
 

@@ -38,7 +38,7 @@ all lists are written, the active CA's first; --ca picks one. All have the same
 number, and the same certificates, because serial numbers are the authority's.
 
 With --project the list is the project's, and that of the root of projects is published
-anew with it.
+anew with it. In PEM it stands behind the project's own, unless --ca picks one.
 
 The number of a list is higher than that of all before, and at least the time in
 seconds since 1970. Its extension 2.25.2094153072.1, an INTEGER that is not critical,

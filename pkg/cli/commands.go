@@ -42,6 +42,7 @@ func topics() []topic {
 			{"gen-csr", newCAGenCSRCmd},
 			{"init", newCAInitCmd},
 			{"renew-crypto", newCARenewCryptoCmd},
+			{"revoke", newCARevokeCmd},
 			{"show", newCAShowCmd},
 		}},
 		{heading: groupCluster, word: "check", make: newCheckCmd},
@@ -84,6 +85,7 @@ func topics() []topic {
 		{heading: groupProjects, word: "project", short: "Projects, each with an authority of its own", verbs: []verb{
 			{"create", newProjectCreateCmd},
 			{"credentials", newProjectCredentialsCmd},
+			{"delete", newProjectDeleteCmd},
 			{"decrypt", newProjectDecryptCmd},
 			{"encrypt", newProjectEncryptCmd},
 			{"list", newProjectListCmd},

@@ -70,7 +70,7 @@ func runProjectCreate(ctx context.Context, a *app, o projectCreateOptions) error
 	return afterChange(err, show(a, o.output, newProjectView(p)))
 }
 
-// projectView is a project as "project create" and "project list" print it.
+// projectView is a project as "project create" prints it.
 type projectView struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`

@@ -9,6 +9,7 @@ import (
 )
 
 type projectListOptions struct {
+	all    bool
 	output output
 }
 
@@ -17,7 +18,8 @@ func newProjectListCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the projects",
-		Long:  `List the projects, by id without regard to letter case.`,
+		Long: `List the projects, by id without regard to letter case. Deleted ones are left out unless
+--all asks for them.`,
 		Example: `  # ids only, for a script
   x509ctl project list --fields id --no-headers`,
 		Args: noArgs,
@@ -25,6 +27,7 @@ func newProjectListCmd(a *app) *cobra.Command {
 			return runProjectList(cmd.Context(), a, o)
 		},
 	}
+	cmd.Flags().BoolVar(&o.all, "all", false, "deleted ones, too")
 	addListFlags(cmd, &o.output)
 	return cmd
 }
@@ -34,7 +37,23 @@ func runProjectList(ctx context.Context, a *app, o projectListOptions) error {
 	if err != nil {
 		return err
 	}
-	return list(a, o.output, func(yield func(projectView) error) error {
-		return svc.Projects(ctx, func(p manager.Project) error { return yield(newProjectView(p)) })
+	if o.all && o.output.fields == "" {
+		o.output.fields = "id,name,created,deleted" // so that nobody takes a deleted one for another
+	}
+	return list(a, o.output, func(yield func(listedProjectView) error) error {
+		return svc.Projects(ctx, func(p manager.Project) error {
+			if !p.Deleted.IsZero() && !o.all {
+				return nil
+			}
+			return yield(listedProjectView{p.ID, p.Name, at(p.Created), at(p.Deleted)})
+		})
 	})
+}
+
+// listedProjectView is a project as "project list" prints it.
+type listedProjectView struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Created timestamp `json:"created"`
+	Deleted timestamp `json:"deleted" table:"extra"` // null: it is not
 }

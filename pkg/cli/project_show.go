@@ -73,7 +73,7 @@ func runProjectShow(ctx context.Context, a *app, o projectShowOptions) error {
 		return err
 	}
 	v := projectShowView{
-		ID: p.ID, Name: p.Name, Created: at(p.Created), Subject: ca.Subject, Issuer: ca.Issuer,
+		ID: p.ID, Name: p.Name, Created: at(p.Created), Deleted: at(p.Deleted), Subject: ca.Subject, Issuer: ca.Issuer,
 		NotAfter: at(ca.NotAfter), SHA256: hex.EncodeToString(ca.SHA256[:]), Live: ca.Counts.Live, Total: ca.Counts.Total,
 	}
 	if err := v.people(ctx, svc); err != nil {
@@ -115,6 +115,7 @@ type projectShowView struct {
 	ID       string    `json:"id"`
 	Name     string    `json:"name"`
 	Created  timestamp `json:"created"`
+	Deleted  timestamp `json:"deleted"` // null: it is not
 	Subject  string    `json:"subject"` // of its CA, as what follows
 	Issuer   string    `json:"issuer"`
 	NotAfter timestamp `json:"not_after"`

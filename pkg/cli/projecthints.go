@@ -11,9 +11,15 @@ import (
 
 // projectHints are the hints for what projects have, or nil.
 func projectHints(cmd *cobra.Command, err error) []string {
+	var live *manager.LiveError
+	var deleted *manager.DeletedError
 	switch {
-	case errors.Is(err, manager.ErrProjectDeleted):
+	case errors.As(err, &live):
+		return []string{"with --force they are revoked"}
+	case errors.As(err, &deleted):
 		return []string{"its certificates, revocation list and bundle can be had still; make a project with another id for anything new"}
+	case errors.Is(err, manager.ErrCARevoked):
+		return []string{"a project with another id, in its place, has another CA"}
 	case fault.KindOf(err) == fault.NotFound && cmd.Name() == "member-remove" && !errors.Is(err, manager.ErrNoProject):
 		return []string{`"x509ctl project member-list" has the members`}
 	case fault.KindOf(err) == fault.NotFound && cmd.Name() == "name-remove" && !errors.Is(err, manager.ErrNoProject):

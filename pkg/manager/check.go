@@ -74,6 +74,7 @@ func checks() []check {
 		{"lock", (*examination).lock, true},            // nobody holds it for ever
 		{"leftovers", (*examination).leftovers, true},  // of killed processes
 		{"published", (*examination).published, true},  // cert.pem is the active CA
+		{"project", (*examination).standing, true},     // is neither deleted nor its CA revoked
 		{"key", (*examination).key, true},              // key.pem is its key
 		{"request", (*examination).request, true},      // it has its key
 		{"validity", (*examination).validity, true},    // of the CA and the chain above it
@@ -108,6 +109,7 @@ type examination struct {
 	row     *store.Authority
 	newest  store.Newest // with row
 	owner   int          // of the directory
+	deleted bool         // the project is
 	exposed bool         // others can put their files into it, or into the authority's
 	remote  bool         // it is on a network file system
 
@@ -171,7 +173,7 @@ func (e *examination) project(id AuthorityID) (err error) {
 		return err
 	}
 	p := *e
-	p.req.Authority, p.ca, p.locked, p.row, p.report, p.mending = id, nil, nil, nil, Report{}, false
+	p.req.Authority, p.ca, p.locked, p.row, p.report, p.mending, p.deleted = id, nil, nil, nil, Report{}, false, false
 	if ca, err := authority.OpenDirectory(e.state, names...); err == nil {
 		p.ca = ca
 	}

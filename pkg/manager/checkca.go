@@ -228,7 +228,7 @@ func (e *ValidityError) expired() bool { return e.Now.Unix() > e.Cert.NotAfter.U
 func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (e *examination) validity() {
-	if e.ca == nil {
+	if e.ca == nil || e.deleted {
 		return
 	}
 	chain, err := e.ca.Public()

@@ -80,6 +80,9 @@ func (e *examination) judgeCRL() (Severity, error) {
 			return SeverityError, err
 		}
 	}
+	if e.deleted {
+		return SeverityNote, nil
+	}
 	return e.fresh(list)
 }
 

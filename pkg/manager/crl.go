@@ -28,7 +28,7 @@ var ErrNoCRLSign = profile.ErrNoCRLSign
 // before.
 //
 // With a project's list comes the root's, which nobody asks for by itself and which
-// verifiers of the whole chain want to be as fresh.
+// verifiers of the whole chain want to be as fresh. It is in the same file.
 func (m *Manager) CRL(ctx context.Context, req CRLRequest, w io.Writer) (CRL, error) {
 	var out CRL
 	if ProjectOf(req.Authority) != "" {
@@ -56,7 +56,11 @@ func (m *Manager) CRL(ctx context.Context, req CRLRequest, w io.Writer) (CRL, er
 				return fmt.Errorf("writing the revocation list: %w", err)
 			}
 		}
-		return nil
+		if req.DER || req.CA != "" {
+			return nil
+		}
+		_, err := w.Write(made.above)
+		return err
 	})
 	return out, err
 }
@@ -75,6 +79,7 @@ func writeCRL(w io.Writer, l *authority.CRL, der bool) error {
 type madeCRL struct {
 	CRL
 	lists []*authority.CRL
+	above []byte // see listAbove
 }
 
 // makeCRL makes and publishes the revocation list of an authority, and then, without
@@ -150,7 +155,10 @@ func (c *crlMaker) publish(ctx context.Context) (out madeCRL, err error) {
 		out.lists = append(out.lists, l)
 	}
 	out.Number, out.Floor = n.Number, n.Floor
-	st, err := c.locked.PublishCRL(out.lists)
+	if out.above, err = c.listAbove(c.id); err != nil {
+		return out, err
+	}
+	st, err := c.locked.PublishCRL(out.lists, out.above)
 	if err != nil {
 		return out, err
 	}

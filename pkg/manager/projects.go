@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -82,6 +81,9 @@ func (m *Manager) recordProject(ctx context.Context, id AuthorityID, req CreateP
 		}
 		if p, err = tx.Project(req.ID); err != nil {
 			return err
+		}
+		if !p.Deleted.IsZero() {
+			return &DeletedError{p}
 		}
 		ca, err := tx.Authority(id)
 		if fault.KindOf(err) == fault.NotFound || err == nil && ca.Active == (authority.Fingerprint{}) {
@@ -224,15 +226,12 @@ func projectByID(tx *store.Tx, id string) (Project, error) {
 	return p, err
 }
 
-// ErrProjectDeleted means that a project is deleted, and only its records are left.
-var ErrProjectDeleted = fault.New(fault.Denied, "the project is deleted")
-
 // liveProject finds the project that an authority is of, which is not deleted.
-// Errors: [*NoProjectError]; ErrProjectDeleted.
+// Errors: [*NoProjectError]; [*DeletedError].
 func liveProject(tx *store.Tx, id AuthorityID) (Project, error) {
 	p, err := projectByID(tx, ProjectOf(id))
 	if err == nil && !p.Deleted.IsZero() {
-		err = fmt.Errorf("%w, since %s", ErrProjectDeleted, p.Deleted.UTC().Format(time.RFC3339))
+		err = &DeletedError{p}
 	}
 	return p, err
 }

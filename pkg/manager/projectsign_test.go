@@ -216,10 +216,7 @@ func TestProjectChangedMeanwhile(t *testing.T) {
 			return tx.AddNode(Cluster, Node{Name: "alice", Created: now})
 		}, profile.ErrClusterName},
 		"the project is deleted": {profile.Member, []string{"alice", "bob"}, func(tx *store.Tx, id AuthorityID, now time.Time) error {
-			if _, err := tx.RemoveMember(id, "bob"); err != nil { // a change of members, as the deletion of a project is
-				return err
-			}
-			return tx.DeleteProject("alpha", now)
+			return tx.DeleteProject(id, "alpha", now)
 		}, ErrProjectDeleted},
 	} {
 		w := newWorld(t)

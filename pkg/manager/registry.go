@@ -33,7 +33,7 @@ func registryOf(tx *store.Tx, row store.Authority) (r registry, failed func() er
 	if err != nil {
 		return r, nil, err
 	}
-	p, err := liveProject(tx, row.ID)
+	p, err := signingProject(tx, row)
 	if err != nil {
 		return r, nil, err
 	}
@@ -97,7 +97,7 @@ func (m *Manager) table(tx *store.Tx, row store.Authority) (*table, error) {
 		return nil, err
 	}
 	t := &table{registry{cluster: nodes.find}, row.Generation, cluster.Generation, nil}
-	p, err := liveProject(tx, row.ID)
+	p, err := signingProject(tx, row)
 	if err != nil {
 		return nil, err
 	}

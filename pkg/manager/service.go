@@ -74,10 +74,19 @@ type Service interface {
 	// CreateProject records a project and makes its authority. Its error is a *SpreadError
 	// when the project is made. Callers: operator. Errors: Exists; Denied; Malformed.
 	CreateProject(context.Context, CreateProjectRequest) (Project, error)
+	// DeleteProject ends a project for good: its record stays, nothing is issued any more,
+	// its certificates and CAs are revoked, and a last revocation list is published. With
+	// an error that is a *SpreadError all of it is done here. Callers: operator. Errors:
+	// NotFound; Denied (*LiveError, ErrProjectDeleted).
+	DeleteProject(context.Context, DeleteProjectRequest) (DeletedProject, error)
+	// RevokeCA puts CAs of a project on the list of the root above, and publishes it. Those
+	// that are on it already are no error. Callers: operator. Errors: NotFound;
+	// *SpreadError, when all of it is done here.
+	RevokeCA(context.Context, RevokeCARequest) (RevokeCAResult, error)
 	// Project returns a project by its id, in any letter case. Callers: operator.
 	// Errors: NotFound.
 	Project(ctx context.Context, id string) (Project, error)
-	// Projects calls yield for each project, by id without regard to case, and stops at
+	// Projects calls yield for each project, deleted ones too, by id without regard to case, and stops at
 	// its first error. Callers: operator.
 	Projects(ctx context.Context, yield func(Project) error) error
 
@@ -93,7 +102,7 @@ type Service interface {
 	Decrypt(context.Context, DecryptRequest) ([]byte, error)
 	// AddMembers records members of a project, or changes their roles, each on its own: a
 	// result's Err is that user's refusal, Exists or Denied. They are recorded together.
-	// Callers: operator. Errors: NotFound (*NoProjectError); Denied (ErrProjectDeleted).
+	// Callers: operator. Errors: NotFound (*NoProjectError); Denied (*DeletedError).
 	AddMembers(context.Context, AddMembersRequest) ([]MemberResult, error)
 	// RemoveMembers ends memberships and revokes the members' certificates, each user on
 	// its own: a result's Err is NotFound. It publishes a revocation list. Its error is a

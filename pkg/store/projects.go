@@ -71,14 +71,31 @@ func scanProject(r *sql.Rows, p *Project) error {
 	return err
 }
 
-// DeleteProject marks the project of that id, in any letter case, as deleted. Its record
+// DeleteProject marks the project of that id, in any letter case, as deleted, and ends
+// its members' and names' records, which are found by its authority's id. Its own record
 // stays, and keeps the id. One that is deleted already is so since the same time.
 // Errors: [fault.NotFound].
-func (tx *Tx) DeleteProject(id string, since time.Time) error {
-	n, err := tx.exec(`UPDATE projects SET deleted = CASE WHEN deleted = 0 THEN ? ELSE deleted END WHERE project = ?`, since.Unix(), profile.FoldName(id))
+func (tx *Tx) DeleteProject(id AuthorityID, project string, since time.Time) error {
+	n, err := tx.exec(`UPDATE projects SET deleted = CASE WHEN deleted = 0 THEN ? ELSE deleted END WHERE project = ?`, since.Unix(), profile.FoldName(project))
 	if err == nil && n == 0 {
-		err = fault.Errorf(fault.NotFound, "there is no project %q", id)
+		err = fault.Errorf(fault.NotFound, "there is no project %q", project)
 	}
+	if err != nil {
+		return err
+	}
+	for _, query := range []string{`DELETE FROM members WHERE authority = ?`, `DELETE FROM project_names WHERE authority = ?`} {
+		if _, err := tx.exec(query, string(id)); err != nil {
+			return err
+		}
+	}
+	return tx.Touch(id)
+}
+
+// Touch notes that something about an authority has changed which those who sign have to
+// look at again, and which its revocation list has to tell: see Authority.Generation and
+// CRLDue. It is no error that there is no such authority.
+func (tx *Tx) Touch(id AuthorityID) error {
+	_, err := tx.exec(`UPDATE authorities SET generation = generation + 1, crl_due = crl_due + 1 WHERE id = ?`, string(id))
 	return err
 }
 
