@@ -173,7 +173,7 @@ func BenchmarkSignOne(b *testing.B) {
 	}
 	s, ca, files := newSite(b, 1), opensslCA(b), requests(b, 1)
 	theirs := b.TempDir()
-	costs := inTurn(b, 40,
+	costs := inTurn(b, 100,
 		func(round int) cost {
 			return spend(b, "openssl", append(ca, "-in", files[0], "-out", filepath.Join(theirs, strconv.Itoa(round)+".pem"))...)
 		},
