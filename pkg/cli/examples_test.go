@@ -71,6 +71,7 @@ printf secret | x509ctl project encrypt --project tenant1 --out secret.b64
 printf '<ec2_encrypted_key algorithm="AES-128-CBC">%s</ec2_encrypted_key>\n' "$(printf secret |
 	x509ctl project encrypt --project tenant1 --output-format hex)" > image.manifest.xml`,
 	"x509ctl serial recover":        `printf '1\n' > "$X509CTL_DIR/ca/serial"`,
+	"x509ctl project create":        `printf 'a\nb\n' > tenants.txt`,
 	"x509ctl project delete":        `x509ctl project create tenant1`,
 	"x509ctl ca revoke":             `x509ctl project create tenant1`,
 	"x509ctl project member-add":    `x509ctl project create tenant1 && printf 'alice\ncarol\n' > users.txt`,

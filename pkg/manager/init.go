@@ -263,7 +263,7 @@ func (m *Manager) initDatabase(ctx context.Context, l *authority.Locked, req Ini
 			return nil, err
 		}
 	}
-	return m.openDatabase(ctx, store.Options{Wait: m.config.Wait})
+	return m.database(ctx)
 }
 
 // initRow returns the authority's row, made when there is none.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -26,12 +27,20 @@ type CreateProjectRequest struct {
 	IfMissing    bool                 // a project that exists is no error
 }
 
+// reservedProjects are ids that no project gets, since they can be taken for something
+// else: the root of projects, by what its directory or its organization is called, and
+// the cluster.
+var reservedProjects = []string{"root", "project-root", "projects", "cluster", "ca"}
+
 // CreateProject implements Service. A process that is killed leaves a project without a
 // CA; calling it again goes on from there.
 func (m *Manager) CreateProject(ctx context.Context, req CreateProjectRequest) (Project, error) {
 	id, err := ProjectAuthority(req.ID)
 	if err != nil {
 		return Project{}, err
+	}
+	if slices.Contains(reservedProjects, profile.FoldName(req.ID)) {
+		return Project{}, &profile.NameError{Kind: "project", Name: req.ID, Reason: "is reserved"}
 	}
 	if flaw := displayFlaw(req.Name); flaw != "" {
 		return Project{}, fault.Errorf(fault.Malformed, "the project's name %s", flaw)
@@ -96,23 +105,11 @@ func (m *Manager) recordProject(ctx context.Context, id AuthorityID, req CreateP
 
 // initProject makes a project's CA, and the root above it when it is the first one.
 func (m *Manager) initProject(ctx context.Context, id AuthorityID, p Project, key profile.KeyAlgorithm) error {
-	cluster, err := m.Authority(ctx, Cluster)
+	cluster, pass, err := m.clusterSecret(ctx)
 	if err != nil {
 		return err
 	}
-	var pass []byte
-	if cluster.KeyEncrypted { // so are those of projects, with the same passphrase
-		if _, err := m.signer(Cluster); err != nil {
-			return err
-		}
-		if pass, err = m.config.Passphrase(); err != nil {
-			return err
-		}
-	}
-	_, err = m.initialise(ctx, InitRequest{
-		Authority: ProjectRoot, Name: cluster.Name, KeyAlgorithm: key, Lifetime: profile.DefaultProjectRootLifetime, Passphrase: pass,
-	})
-	if err != nil && !errors.Is(err, ErrInitialised) {
+	if err := m.initRoot(ctx, cluster, pass, key); err != nil {
 		return fmt.Errorf("making the root of projects: %w", err)
 	}
 	_, err = m.initialise(ctx, InitRequest{
@@ -120,6 +117,46 @@ func (m *Manager) initProject(ctx context.Context, id AuthorityID, p Project, ke
 	})
 	if errors.Is(err, ErrInitialised) {
 		return fault.Errorf(fault.Exists, "there is a project %q already", p.ID)
+	}
+	return err
+}
+
+// clusterSecret returns the cluster's name, and the passphrase that its key is encrypted
+// with, as those of projects are; nil for none.
+func (m *Manager) clusterSecret(ctx context.Context) (name string, pass []byte, err error) {
+	err = m.read(ctx, Cluster, func(_ *store.Tx, row store.Authority) error { name = row.Name; return nil })
+	if err != nil {
+		return "", nil, err
+	}
+	d, err := m.directory(Cluster)
+	if err != nil {
+		return "", nil, err
+	}
+	encrypted, err := d.KeyEncrypted()
+	if err != nil || !encrypted {
+		return name, nil, err
+	}
+	if _, err := m.signer(Cluster); err != nil { // so it is the right one
+		return "", nil, err
+	}
+	pass, err = m.config.Passphrase()
+	return name, pass, err
+}
+
+// initRoot makes the root of projects, or finishes one that was cut, unless it signs here
+// already.
+func (m *Manager) initRoot(ctx context.Context, cluster string, pass []byte, key profile.KeyAlgorithm) error {
+	m.mu.Lock()
+	ready := m.signers[ProjectRoot] != nil
+	m.mu.Unlock()
+	if ready {
+		return nil
+	}
+	_, err := m.initialise(ctx, InitRequest{
+		Authority: ProjectRoot, Name: cluster, KeyAlgorithm: key, Lifetime: profile.DefaultProjectRootLifetime, Passphrase: pass,
+	})
+	if errors.Is(err, ErrInitialised) {
+		err = nil
 	}
 	return err
 }

@@ -96,11 +96,15 @@ func TestCreateProjectRefuses(t *testing.T) {
 	w.project(m, "Tenant1")
 	before := w.tree()
 	ctx := context.Background()
-	for _, id := range []string{"", ".", "..", "../ca", "a/b", "/etc", "-a", "_a", "a b", "a\x00", strings.Repeat("a", 300), "tеnant2", "Ａ", "project:a", "a.b"} {
+	for _, id := range []string{"", ".", "..", "../ca", "a/b", "/etc", "-a", "_a", "a b", "a\x00", strings.Repeat("a", 300), "tеnant2", "Ａ", "project:a", "a.b", "\u212a", "\u017f", "а\u0301", "a\u200b"} {
 		_, err := m.CreateProject(ctx, CreateProjectRequest{ID: id})
 		w.wantKind(id, err, fault.Denied)
 		_, err = m.Authority(ctx, AuthorityID(projectPrefix+id))
 		w.wantKind("authority "+id, err, fault.NotFound)
+	}
+	for _, id := range []string{"root", "Project-Root", "PROJECTS", "cluster", "ca"} {
+		_, err := m.CreateProject(ctx, CreateProjectRequest{ID: id, IfMissing: true})
+		w.wantKind(id, err, fault.Denied)
 	}
 	for _, id := range []string{"Tenant1", "tenant1", "TENANT1"} {
 		_, err := m.CreateProject(ctx, CreateProjectRequest{ID: id})
