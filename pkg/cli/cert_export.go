@@ -13,6 +13,7 @@ import (
 
 type certExportOptions struct {
 	serial         string
+	project        string
 	out            string
 	chain          bool
 	der            bool
@@ -46,6 +47,7 @@ belongs to the certificate. A file that exists is not overwritten.
 		},
 	}
 	f := cmd.Flags()
+	addProjectFlag(cmd, &o.project)
 	f.StringVar(&o.out, "out", "", "write the certificate to `FILE` (default: - for stdout, or nowhere with --p12)")
 	f.BoolVar(&o.chain, "chain", false, "append the CA certificates above")
 	f.BoolVar(&o.der, "der", false, "write DER instead of PEM")
@@ -75,6 +77,10 @@ func runCertExport(ctx context.Context, a *app, o certExportOptions) error {
 	if err == nil {
 		err = o.check()
 	}
+	id := manager.Cluster
+	if err == nil {
+		id, err = authorityOf(o.project)
+	}
 	if err != nil {
 		return err
 	}
@@ -95,7 +101,7 @@ func runCertExport(ctx context.Context, a *app, o certExportOptions) error {
 	if err != nil {
 		return err
 	}
-	c, err := svc.Certificate(ctx, manager.Cluster, n)
+	c, err := svc.Certificate(ctx, id, n)
 	if err != nil {
 		return err
 	}

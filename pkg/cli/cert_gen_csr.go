@@ -23,6 +23,8 @@ import (
 
 type certGenCSROptions struct {
 	name           string
+	project        string
+	server         bool
 	aliases        []string
 	addresses      []string
 	keyType        profile.KeyAlgorithm // empty: not given
@@ -44,11 +46,17 @@ with "x509ctl cert sign-csr". No CA and no directory is needed, and none is look
 at: the type of a new key is that of --key-type, else of X509CTL_KEY_TYPE, else
 ecdsa-p256.
 
+With --project the request is for a member of the project, whose id NAME is, and who has
+no other names; or with --server for a name that is registered with the project.
+
 The key is written to NAME.key, readable by its owner only, and the request to
 NAME.csr, unless --key and --out say otherwise. A file that exists is never
 overwritten: a key that is named by --key and exists is used.`,
 		Example: `  # node1.key and node1.csr in this directory
   x509ctl cert gen-csr node1.example.com --key node1.key --out node1.csr
+
+  # for a member of a project
+  x509ctl cert gen-csr alice --project tenant1
 
   # with further names, and an RSA key
   x509ctl cert gen-csr node1.example.com --alias node1 --ip 192.0.2.1 --key-type rsa-2048`,
@@ -59,6 +67,8 @@ overwritten: a key that is named by --key and exists is used.`,
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&o.project, "project", "", "for the project `ID` instead of the cluster")
+	addServerFlag(cmd, &o.server)
 	f.StringSliceVar(&o.aliases, "alias", nil, "a further `NAME` (may be given again)")
 	f.StringSliceVar(&o.addresses, "ip", nil, "an IP `ADDRESS` (may be given again)")
 	addKeyTypeFlag(cmd, &o.keyType, "type of a new key")
@@ -126,7 +136,23 @@ const maxCommonName = 64
 
 // requestTemplate holds the names of a request, each of them once.
 func requestTemplate(o certGenCSROptions) (*x509.CertificateRequest, error) {
+	_, kind, err := leafOf(o.project, o.server)
+	if err == nil {
+		err = parseLeafName(kind, o.name)
+	}
+	if err != nil {
+		return nil, err
+	}
 	t := &x509.CertificateRequest{Subject: pkix.Name{CommonName: o.name}}
+	if kind.OfProject() {
+		t.Subject.Organization = []string{o.project}
+	}
+	if kind == profile.Member {
+		if len(o.aliases)+len(o.addresses) > 0 {
+			return nil, usagef("--alias and --ip are for machines: a member's certificate has no other names")
+		}
+		return t, nil
+	}
 	if len(o.name) > maxCommonName {
 		return nil, fault.Errorf(fault.Denied, "%q is longer than the %d characters of a common name", o.name, maxCommonName)
 	}

@@ -19,6 +19,8 @@ import (
 
 type certIssueOptions struct {
 	name     string
+	project  string
+	server   bool
 	key      string // empty: NAME.key, or nowhere when --combined or --p12 has it
 	cert     string // empty: NAME.pem, as above
 	combined string
@@ -34,10 +36,14 @@ func newCertIssueCmd(a *app) *cobra.Command {
 	var o certIssueOptions
 	cmd := &cobra.Command{
 		Use:   "issue NAME",
-		Short: "Make a key and a certificate for the cluster or a node",
+		Short: "Make a key and a certificate for a node, or for a project",
 		Long: `Make a key and a certificate for the cluster or one of its nodes. NAME is the
 cluster's name, or a node's name or alias; the certificate is for all names and
 addresses of the node.
+
+With --project the project's CA signs, and NAME is the id of one of its members, who is
+a TLS client with it. With --server as well, NAME is a name that is registered with the
+project ("x509ctl project name-add"), and the certificate is a TLS server's.
 
 Key and certificate are written to NAME.key and NAME.pem, or to the files that
 --key and --cert name. With --combined or --p12, and none of those two flags, they
@@ -45,7 +51,7 @@ are in that one file. Files with a key can be read by their owner only. A file t
 exists is not overwritten; all are prepared before a serial number is spent.
 
 A lifetime is less than a week. Where none is asked for, it is a day, or as long as
-the CA lives.
+the CA lives. In a project it is at most a year, and 90 days where none is asked for.
 
 ` + p12PasswordHelp,
 		Example: `  # node1.example.com.key and node1.example.com.pem, for an hour
@@ -55,7 +61,13 @@ the CA lives.
   x509ctl cert issue node1.example.com --combined server.pem
 
   # PKCS#12; the password is printed
-  x509ctl cert issue node1.example.com --p12 node1.p12`,
+  x509ctl cert issue node1.example.com --p12 node1.p12
+
+  # alice.key and alice.pem for a member of a project, for a month
+  x509ctl cert issue alice --project tenant1 --lifetime 30d
+
+  # and for one of its servers
+  x509ctl cert issue vpn.tenant1.example.org --project tenant1 --server`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
@@ -63,6 +75,8 @@ the CA lives.
 		},
 	}
 	f := cmd.Flags()
+	addProjectFlag(cmd, &o.project)
+	addServerFlag(cmd, &o.server)
 	f.StringVar(&o.key, "key", "", "write the key to `FILE` (default NAME.key)")
 	f.StringVar(&o.cert, "cert", "", "write the certificate to `FILE` (default NAME.pem)")
 	f.StringVar(&o.combined, "combined", "", "write key, certificate and CA chain to one `FILE`")
@@ -77,17 +91,15 @@ the CA lives.
 
 // runCertIssue claims the files first: a serial number is spent on what can be kept.
 func runCertIssue(ctx context.Context, a *app, o certIssueOptions) error {
-	if _, err := profile.ParseName(o.name); err != nil {
-		return err
-	}
-	if err := o.p12.check(); err != nil {
+	id, kind, err := o.check()
+	if err != nil {
 		return err
 	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	lifetime, err := a.lifetime(o.lifetime)
+	lifetime, err := a.lifetime(o.lifetime, kind)
 	if err != nil {
 		return err
 	}
@@ -115,7 +127,7 @@ func runCertIssue(ctx context.Context, a *app, o certIssueOptions) error {
 		return fmt.Errorf("encoding the public key: %w", err)
 	}
 	result, err := svc.Issue(ctx, manager.IssueRequest{
-		Authority: manager.Cluster, Name: o.name, SPKI: spki, Allow: o.allow, Lifetime: lifetime,
+		Authority: id, Profile: kind, Name: o.name, SPKI: spki, Allow: o.allow, Lifetime: lifetime,
 	})
 	if err != nil {
 		return fmt.Errorf("issuing for %s: %w", o.name, err)
@@ -134,6 +146,21 @@ func runCertIssue(ctx context.Context, a *app, o certIssueOptions) error {
 		return nil
 	}
 	return show(a, o.output, newCertIssueView(result, files, keyTypeOf(key.Public()), p12))
+}
+
+// check refuses a wrong command line, and returns whose certificate is wanted.
+func (o certIssueOptions) check() (manager.AuthorityID, profile.Profile, error) {
+	id, kind, err := leafOf(o.project, o.server)
+	if err == nil && kind.OfProject() && len(o.allow) > 0 {
+		err = usagef("--allow-name is for nodes' certificates, not a project's")
+	}
+	if err == nil {
+		err = parseLeafName(kind, o.name)
+	}
+	if err == nil {
+		err = o.p12.check()
+	}
+	return id, kind, err
 }
 
 // issueFiles are where key and certificate go; nil for a file that isn't wanted.

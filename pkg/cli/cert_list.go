@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"encoding/hex"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +15,7 @@ import (
 )
 
 type certListOptions struct {
+	project                            string
 	live, expired, belowFloor, revoked bool
 
 	within             time.Duration
@@ -47,19 +50,20 @@ and --after with the last serial number of the page before.`,
 		},
 	}
 	f := cmd.Flags()
+	addProjectFlag(cmd, &o.project)
 	f.BoolVar(&o.live, "live", false, "neither expired nor revoked, in either way")
 	f.BoolVar(&o.expired, "expired", false, "expired")
 	f.BoolVar(&o.belowFloor, "below-min-serial", false, "below the minimum accepted serial, and not expired")
 	f.BoolVar(&o.revoked, "revoked", false, "revoked by itself, not below the minimum accepted serial, and not expired")
 	durationVar(f, &o.within, "expiring-within", "live, and expiring within this time")
 	f.StringVar(&o.name, "name", "", "for this `NAME` or address")
-	f.StringVar(&o.holder, "holder", "", "of the node `NAME`, or of the cluster")
-	f.StringVar(&o.kind, "kind", "node", "node, ca, or all of them")
+	f.StringVar(&o.holder, "holder", "", "of the node or member `NAME`, or of the cluster")
+	f.StringVar(&o.kind, "kind", "", "node, ca, or all of them, in a project member, server, decrypt, or all (default: those for TLS)")
 	f.Var(&o.serials, "serial", "with numbers in a range: A..B, A.., ..B or A")
 	f.Var(&o.after, "after", "with larger numbers")
 	f.IntVar(&o.limit, "limit", 0, "at most `N` of them (0: all)")
 	addListFlags(cmd, &o.output)
-	completeWords(cmd, "kind", "node", "ca", "all")
+	completeWords(cmd, "kind", kindWords...)
 	return cmd
 }
 
@@ -72,7 +76,7 @@ func runCertList(ctx context.Context, a *app, o certListOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := svc.Serial(ctx, manager.Cluster)
+	s, err := svc.Serial(ctx, f.Authority)
 	if err != nil {
 		return err
 	}
@@ -83,10 +87,17 @@ func runCertList(ctx context.Context, a *app, o certListOptions) error {
 	})
 }
 
+// kindWords are the values of --kind.
+var kindWords = []string{"node", "ca", "member", "server", "decrypt", "all"}
+
 // filter is what the flags select at the moment now.
 func (o certListOptions) filter(now time.Time) (manager.CertificateFilter, error) {
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return manager.CertificateFilter{}, err
+	}
 	f := manager.CertificateFilter{
-		Authority: manager.Cluster,
+		Authority: id,
 		At:        now,
 		Name:      o.name,
 		Holder:    o.holder,
@@ -96,12 +107,14 @@ func (o certListOptions) filter(now time.Time) (manager.CertificateFilter, error
 		Limit:     o.limit,
 		OmitDER:   true,
 	}
-	switch o.kind {
-	case "node", "ca":
+	switch {
+	case o.kind == "":
+		f.Kind = store.KindLeaf
+	case o.kind == "all":
+	case slices.Contains(kindWords, o.kind):
 		f.Kind = o.kind
-	case "all":
 	default:
-		return f, usagef("invalid argument %q for --kind: one of node, ca and all is wanted", o.kind)
+		return f, usagef("invalid argument %q for --kind: one of %s is wanted", o.kind, strings.Join(kindWords, ", "))
 	}
 	if o.limit < 0 {
 		return f, usagef("invalid argument %d for --limit: 0 or more is wanted", o.limit)

@@ -14,6 +14,7 @@ import (
 const defaultPruneAge = 30 * day
 
 type certPruneOptions struct {
+	project   string
 	olderThan time.Duration // zero: defaultPruneAge
 	dryRun    bool
 	yes       bool
@@ -38,6 +39,7 @@ It asks before it forgets, unless --yes is given; with --dry-run it only counts.
 		},
 	}
 	f := cmd.Flags()
+	addProjectFlag(cmd, &o.project)
 	durationVar(f, &o.olderThan, "older-than", "forget what expired longer ago (default "+formatDuration(defaultPruneAge)+")")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only count")
 	addYesFlag(cmd, &o.yes)
@@ -49,11 +51,15 @@ func runCertPrune(ctx context.Context, a *app, o certPruneOptions) error {
 	if o.olderThan == 0 {
 		o.olderThan = defaultPruneAge
 	}
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return err
+	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	req := manager.PruneRequest{Authority: manager.Cluster, Before: a.now().Add(-o.olderThan), DryRun: true}
+	req := manager.PruneRequest{Authority: id, Before: a.now().Add(-o.olderThan), DryRun: true}
 	n, err := svc.Prune(ctx, req)
 	if err != nil {
 		return fmt.Errorf("counting what can be forgotten: %w", err)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,11 +13,13 @@ import (
 )
 
 type certRevokeOptions struct {
-	targets []string
-	all     bool
-	reason  reasonValue
-	yes     bool
-	output  output
+	targets  []string
+	subjects []string
+	project  string
+	all      bool
+	reason   reasonValue
+	yes      bool
+	output   output
 }
 
 func newCertRevokeCmd(a *app) *cobra.Command {
@@ -26,7 +29,8 @@ func newCertRevokeCmd(a *app) *cobra.Command {
 		Short: "Revoke certificates one by one",
 		Long: `Revoke certificates one by one, and publish a new revocation list: by serial number,
 by name, which means all live certificates with that name, or all live ones with
---all. What is revoked already is no error.
+--all. What is revoked already, or has expired, is no error. --subject is for a name
+that looks like a number, as a user's id may.
 
 This is the exception. To put out everything up to some number, "x509ctl serial
 set-min" is faster, and is heard by verifiers that read no revocation list.
@@ -38,6 +42,9 @@ blocked when an older database comes back.`,
 		Example: `  # a lost key
   x509ctl cert revoke 2 --reason keyCompromise --yes
 
+  # everything that a member of a project has
+  x509ctl cert revoke --project tenant1 --subject alice --reason affiliationChanged --yes
+
   # everything that a node has
   x509ctl cert revoke node2.example.com --reason cessationOfOperation --yes`,
 		Args: cobra.ArbitraryArgs,
@@ -47,6 +54,8 @@ blocked when an older database comes back.`,
 		},
 	}
 	f := cmd.Flags()
+	addProjectFlag(cmd, &o.project)
+	f.StringSliceVar(&o.subjects, "subject", nil, "the live certificates of the user, or with the name, `NAME` (may be given again)")
 	f.BoolVar(&o.all, "all", false, "all live certificates")
 	f.Var(&o.reason, "reason", "why: "+strings.Join(revokeReasons(), ", "))
 	addYesFlag(cmd, &o.yes)
@@ -83,11 +92,15 @@ func runCertRevoke(ctx context.Context, a *app, o certRevokeOptions) error {
 
 // request is what the arguments name. Digits are a serial number.
 func (o certRevokeOptions) request() (manager.RevokeRequest, error) {
-	req := manager.RevokeRequest{Authority: manager.Cluster, All: o.all, Reason: profile.Reason(o.reason)}
-	switch {
-	case o.all && len(o.targets) > 0:
-		return req, usagef("--all and %q exclude each other", o.targets[0])
-	case !o.all && len(o.targets) == 0:
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return manager.RevokeRequest{}, err
+	}
+	req := manager.RevokeRequest{Authority: id, All: o.all, Names: slices.Clone(o.subjects), Reason: profile.Reason(o.reason)}
+	switch targets := slices.Concat(o.targets, o.subjects); {
+	case o.all && len(targets) > 0:
+		return req, usagef("--all and %q exclude each other", targets[0])
+	case !o.all && len(targets) == 0:
 		return req, usagef("missing SERIAL or NAME")
 	}
 	for _, t := range o.targets {
@@ -103,10 +116,14 @@ func (o certRevokeOptions) request() (manager.RevokeRequest, error) {
 }
 
 func (o certRevokeOptions) question() string {
-	if o.all {
-		return "Revoke all live certificates? This can't be undone."
+	of := ""
+	if o.project != "" {
+		of = " of project " + o.project
 	}
-	return fmt.Sprintf("Revoke %s? This can't be undone.", strings.Join(o.targets, ", "))
+	if o.all {
+		return fmt.Sprintf("Revoke all live certificates%s? This can't be undone.", of)
+	}
+	return fmt.Sprintf("Revoke %s%s? This can't be undone.", strings.Join(slices.Concat(o.targets, o.subjects), ", "), of)
 }
 
 // reasonValue is the value of --reason.

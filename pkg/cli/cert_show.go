@@ -9,12 +9,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"x509ctl/pkg/manager"
+	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 )
 
 type certShowOptions struct {
-	serial string
-	output output
+	serial  string
+	project string
+	output  output
 }
 
 func newCertShowCmd(a *app) *cobra.Command {
@@ -26,15 +28,23 @@ func newCertShowCmd(a *app) *cobra.Command {
 it, and whether it is still accepted.
 
 The serial number is given in decimal digits, or in hexadecimal ones after 0x, as
-openssl shows it. With -o json the certificate itself is there too, in PEM.`,
+openssl shows it. With -o json the certificate itself is there too, in PEM.
+
+Of a project's certificate -o json has a record with the names of OpenStack's proposal as
+well: x509, tenant_id, subject, created and enabled, which is false once it is revoked, by
+itself or by the minimum accepted serial. Several may have one subject.`,
 		Example: `  # by the number that "openssl x509 -serial" prints as serial=2A
-  x509ctl cert show 0x2A`,
+  x509ctl cert show 0x2A
+
+  # a project's
+  x509ctl cert show 1 --project tenant1 -o json`,
 		Args: exactArgs("SERIAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.serial = args[0]
 			return runCertShow(cmd.Context(), a, o)
 		},
 	}
+	addProjectFlag(cmd, &o.project)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
@@ -44,15 +54,19 @@ func runCertShow(ctx context.Context, a *app, o certShowOptions) error {
 	if err != nil {
 		return err
 	}
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return err
+	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := svc.Certificate(ctx, manager.Cluster, n)
+	c, err := svc.Certificate(ctx, id, n)
 	if err != nil {
 		return err
 	}
-	s, err := svc.Serial(ctx, manager.Cluster)
+	s, err := svc.Serial(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -81,6 +95,12 @@ type certShowView struct {
 	Revoked    timestamp     `json:"revoked"` // one by one
 	Reason     string        `json:"reason"`
 	PEM        string        `json:"pem" table:"-"`
+
+	// Of a project's certificate.
+	X509     string `json:"x509,omitempty" table:"-"`
+	TenantID string `json:"tenant_id,omitempty" table:"-"`
+	Subject  string `json:"subject,omitempty" table:"-"`
+	Enabled  *bool  `json:"enabled,omitempty" table:"-"`
 }
 
 func newCertShowView(c manager.Certificate, now time.Time, floor serial.Floor) certShowView {
@@ -95,6 +115,13 @@ func newCertShowView(c manager.Certificate, now time.Time, floor serial.Floor) c
 	// A record that can't be parsed is shown all the same: that is when it is looked at.
 	if cert, err := x509.ParseCertificate(c.DER); err == nil {
 		show.KeyType = keyTypeOf(cert.PublicKey)
+		if profile.Profile(c.Kind).OfProject() && len(cert.Subject.Organization) == 1 {
+			show.TenantID = cert.Subject.Organization[0]
+		}
+	}
+	if show.TenantID != "" {
+		enabled := c.State != "revoked" && floor.Accepts(c.Serial)
+		show.X509, show.Subject, show.Enabled = show.PEM, c.CommonName, &enabled
 	}
 	return show
 }

@@ -12,6 +12,8 @@ import (
 
 type certSignCSROptions struct {
 	files       []string
+	project     string
+	server      bool
 	out         string // empty or "-": stdout, unless outDir
 	outDir      string
 	holder      string
@@ -39,6 +41,9 @@ One bad request does not stop the others: the exit status is that of the first o
 that failed. All names in a request must belong to one node, or to the cluster. What
 else it wishes for, such as CA:TRUE, is ignored, and said so on stderr.
 
+With --project the project's CA signs: for its members, whose id has to be the common
+name and the only name in a request, or with --server for names registered with it.
+
 With --out-dir the command can be interrupted at any time and run again: a file
 with a good certificate for the same key is skipped, a certificate that is on record
 and did not reach its file is written, and a file with anything else is left as it
@@ -50,6 +55,10 @@ is, exit status 4.`,
   mkdir certs
   x509ctl cert sign-csr requests --out-dir certs --for-filename
 
+  # a member of a project
+  x509ctl cert gen-csr alice --project tenant1
+  x509ctl cert sign-csr alice.csr --project tenant1 --for alice --out alice.pem
+
   # a report for a program
   x509ctl cert sign-csr node1.csr --out new.pem -o json`,
 		Args: minArgs("FILE"),
@@ -59,10 +68,12 @@ is, exit status 4.`,
 		},
 	}
 	f := cmd.Flags()
+	addProjectFlag(cmd, &o.project)
+	addServerFlag(cmd, &o.server)
 	f.StringVar(&o.out, "out", "", "write all certificates to the new `FILE` (default - for stdout)")
 	f.StringVar(&o.outDir, "out-dir", "", "write each certificate to a file in `DIRECTORY`")
-	f.StringVar(&o.holder, "for", "", "accept only names of the node `NAME`")
-	f.BoolVar(&o.forFilename, "for-filename", false, "accept only names of the node that the file is named after, as in NAME.csr")
+	f.StringVar(&o.holder, "for", "", "accept only names of the node, member or server `NAME`")
+	f.BoolVar(&o.forFilename, "for-filename", false, "accept only names of the node, member or server that the file is named after, as in NAME.csr")
 	addAllowFlag(cmd, &o.allow)
 	addLifetimeFlag(cmd, &o.lifetime)
 	addListFlags(cmd, &o.output)
@@ -78,6 +89,8 @@ func (o certSignCSROptions) check() error {
 	switch stdin := countOf(o.files, "-"); {
 	case o.out != "" && o.outDir != "":
 		return usagef("--out and --out-dir exclude each other")
+	case o.project != "" && len(o.allow) > 0:
+		return usagef("--allow-name is for nodes' certificates, not a project's")
 	case o.holder != "" && o.forFilename:
 		return usagef("--for and --for-filename exclude each other")
 	case o.toStdout() && o.output != (output{}):
@@ -106,12 +119,16 @@ func runCertSignCSR(ctx context.Context, a *app, o certSignCSROptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	id, kind, err := leafOf(o.project, o.server)
+	if err != nil {
+		return err
+	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	b := &signBatch{app: a, svc: svc, grace: signGrace, certSignCSROptions: o}
-	if b.certSignCSROptions.lifetime, err = a.lifetime(o.lifetime); err != nil {
+	b := &signBatch{app: a, svc: svc, grace: signGrace, id: id, kind: kind, certSignCSROptions: o}
+	if b.certSignCSROptions.lifetime, err = a.lifetime(o.lifetime, kind); err != nil {
 		return err
 	}
 	if err := b.openOutDir(); err != nil {

@@ -18,13 +18,15 @@ import (
 )
 
 type certVerifyOptions struct {
-	files []string
-	at    timeValue
+	files   []string
+	project string
+	at      timeValue
 
-	name, ip, email string
-	purpose         string
-	crls            []string
-	requireFresh    bool
+	name, ip, email, user string
+
+	purpose      string
+	crls         []string
+	requireFresh bool
 
 	// Of this CA's certificates.
 	serial      serialValue
@@ -58,6 +60,10 @@ can be named by --crl, a certificate counts as revoked only when it is below the
 minimum accepted serial: "floor only". A list that is out of date still revokes what
 is on it; --require-fresh wants one of the present time.
 
+With --project the certificates of that project are judged, and no others, by the files in
+its directory: a member's is a TLS client's, a server's a server's, and they may live for
+a year. --user wants the one of a member.
+
 So a certificate that somebody made elsewhere with the CA's stolen key passes. With
 --recorded it has to be in the database as well, as everything is that x509ctl issued,
 and not be revoked there.
@@ -77,6 +83,9 @@ of revocation: "unchecked".`,
   # was it really issued here, and not made with a stolen key?
   x509ctl cert verify node1.pem --recorded
 
+  # may this member of a project connect?
+  x509ctl cert verify alice.pem --project tenant1 --user alice --purpose client
+
   # somebody else's server
   x509ctl cert verify www.pem --ca-file roots.pem --name www.example.org --purpose server`,
 		Args: minArgs("FILE"),
@@ -94,11 +103,13 @@ of revocation: "unchecked".`,
 
 func (o *certVerifyOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
+	addProjectFlag(cmd, &o.project)
 	f.Var(&o.at, "at", "judge as of this time, RFC 3339 (default now)")
 	f.StringVar(&o.name, "name", "", "want this DNS `NAME` or IP address in the certificate")
 	f.StringVar(&o.ip, "ip", "", "want this IP `ADDRESS` in the certificate")
 	f.StringVar(&o.email, "email", "", "want this mail `ADDRESS` in the certificate")
-	f.StringVar(&o.purpose, "purpose", "", "want a certificate for a TLS `client` or server (default: both at once), of others' also for email or code-signing (default: any)")
+	f.StringVar(&o.user, "user", "", "want the certificate of the project's member with this `ID`")
+	f.StringVar(&o.purpose, "purpose", "", "want a certificate for a TLS `client` or server (default: both at once, in a project one of them), of others' also for email or code-signing (default: any)")
 	f.StringArrayVar(&o.crls, "crl", nil, "ask the revocation list in `FILE` (default: the directory's crl.pem, if there is one)")
 	f.BoolVar(&o.requireFresh, "require-fresh", false, "want a revocation list of the present time")
 	f.Var(&o.serial, "serial", "want this certificate")
@@ -113,13 +124,13 @@ func (o *certVerifyOptions) addFlags(cmd *cobra.Command) {
 // check refuses what could be answered with yes by mistake, as an empty name, of which
 // a script's variable is one that was not set.
 func (o *certVerifyOptions) check(cmd *cobra.Command) error {
-	for _, name := range []string{"name", "ip", "email", "purpose", "ca-file", "intermediates"} {
+	for _, name := range []string{"name", "ip", "email", "user", "project", "purpose", "ca-file", "intermediates"} {
 		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
 			return usagef("--%s is empty", name)
 		}
 	}
 	names := 0
-	for _, n := range []string{o.name, o.ip, o.email} {
+	for _, n := range []string{o.name, o.ip, o.email, o.user} {
 		if n != "" {
 			names++
 		}
@@ -131,7 +142,11 @@ func (o *certVerifyOptions) check(cmd *cobra.Command) error {
 	case slices.Contains(o.crls, ""):
 		return usagef("--crl is empty")
 	case names > 1:
-		return usagef("--name, --ip and --email exclude each other")
+		return usagef("--name, --ip, --email and --user exclude each other")
+	case o.user != "" && o.project == "":
+		return usagef("--user is for a project's certificates, and --project is missing")
+	case foreign && o.project != "":
+		return usagef("--project is for this CA's certificates, and --ca-file for others'")
 	case o.ip != "" && (err != nil || addr.Zone() != ""):
 		return usagef("--ip: %q is no IP address", o.ip)
 	case foreign && (o.serial != 0 || len(o.fingerprint) > 0 || o.recorded):

@@ -41,19 +41,22 @@ func (a *app) newOwnJudge(ctx context.Context, o certVerifyOptions) (judge, erro
 	if err != nil {
 		return nil, &usageError{text: err.Error()}
 	}
+	id, err := authorityOf(o.project)
+	if err != nil {
+		return nil, err
+	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	v, err := svc.Verifier(ctx, manager.Cluster)
+	v, err := svc.Verifier(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	j := &ownJudge{check: trust.Check{
-		Bundle: v.Bundle, Floor: v.Floor, At: a.momentOf(o), RequireFresh: o.requireFresh,
-		Purpose: purpose, Name: o.name + o.ip, Email: o.email, // of names there is one
-		Serial: serial.Number(o.serial), Fingerprint: o.fingerprint,
-	}}
+	j := &ownJudge{check: v.Check(a.momentOf(o))}
+	j.check.RequireFresh, j.check.Purpose = o.requireFresh, purpose
+	j.check.Name, j.check.User, j.check.Email = o.name+o.ip, o.user, o.email // of names there is one
+	j.check.Serial, j.check.Fingerprint = serial.Number(o.serial), o.fingerprint
 	file := "crl.pem"
 	if len(o.crls) > 0 {
 		file = o.crls[0]
@@ -70,7 +73,7 @@ func (a *app) newOwnJudge(ctx context.Context, o certVerifyOptions) (judge, erro
 	j.revocation = string(j.check.Revocation())
 	if o.recorded {
 		j.recorded = func(ctx context.Context, leaf *x509.Certificate) error {
-			return manager.CheckRecorded(ctx, svc, manager.Cluster, leaf)
+			return manager.CheckRecorded(ctx, svc, id, leaf)
 		}
 	}
 	return j, nil

@@ -145,7 +145,7 @@ func hints(cmd *cobra.Command, err error) []string {
 	if errors.As(err, &invalid) {
 		return verifyHints(cmd, invalid)
 	}
-	return append(stateHints(err), issueHints(err)...)
+	return append(stateHints(err), issueHints(cmd, err)...)
 }
 
 // verifyHints are the hints for certificates that are not valid.
@@ -156,12 +156,15 @@ func verifyHints(cmd *cobra.Command, err *trust.VerifyError) []string {
 		if foreign {
 			return []string{"name the CA certificates between it and its root with --intermediates"}
 		}
-		return []string{"another CA's certificates are judged by the roots that --ca-file names"}
+		if sameProject(cmd) != "" {
+			return []string{"without --project, those of the cluster are judged, and with another ID those of another project"}
+		}
+		return []string{"another CA's certificates are judged by the roots that --ca-file names, and a project's with --project"}
 	case trust.StaleCRL:
 		if cmd.Flags().Changed("crl") || foreign {
 			return []string{"name a newer revocation list with --crl"}
 		}
-		return []string{`"x509ctl ca crl" publishes a new revocation list`}
+		return []string{fmt.Sprintf(`"x509ctl ca crl%s" publishes a new revocation list`, sameProject(cmd))}
 	case trust.NotRecorded:
 		return []string{"unless you signed it yourself, somebody else has the CA's key: replace the CA"}
 	}
@@ -281,7 +284,7 @@ func countHints(err error) []string {
 }
 
 // issueHints are the hints for certificates that are refused.
-func issueHints(err error) []string {
+func issueHints(cmd *cobra.Command, err error) []string {
 	var lifetime *profile.LifetimeError
 	var save *saveError
 	var outDir *outDirError
@@ -294,6 +297,10 @@ func issueHints(err error) []string {
 		return []string{`make a new key, for instance with "x509ctl cert gen-csr"`}
 	case errors.Is(err, manager.ErrNoCRLSign):
 		return []string{"only a CA whose certificate has the key usage cRLSign can sign one"}
+	case errors.Is(err, profile.ErrNotMember):
+		return []string{"x509ctl project member-add USER" + sameProject(cmd)}
+	case errors.Is(err, profile.ErrUnknownName) && sameProject(cmd) != "":
+		return []string{`register it with "x509ctl project name-add"; a member's certificate is asked for without --server`}
 	case errors.Is(err, profile.ErrUnknownName):
 		return []string{`record it with "x509ctl node add", or make an exception with --allow-name`}
 	case errors.As(err, &outDir) && fault.KindOf(err) == fault.NotFound:
@@ -305,7 +312,7 @@ func issueHints(err error) []string {
 	case errors.Is(err, pkcs12.ErrBER):
 		return []string{"openssl rewrites it in DER: openssl pkcs12 -in FILE -nodes | openssl pkcs12 -export -out NEW"}
 	case errors.As(err, &save):
-		return []string{fmt.Sprintf(`"x509ctl cert export %v" writes the certificate again`, save.serial)}
+		return []string{fmt.Sprintf(`"x509ctl cert export %v%s" writes the certificate again`, save.serial, sameProject(cmd))}
 	}
 	return nil
 }

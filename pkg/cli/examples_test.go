@@ -27,6 +27,12 @@ x509ctl backup x509ctl.tar
 cp "$X509CTL_DIR/ca/serial" serial.node2
 `
 
+// exampleProject makes a project with a member and a name for servers.
+const exampleProject = `x509ctl project create tenant1
+x509ctl project member-add alice --project tenant1
+x509ctl project name-add vpn.tenant1.example.org --project tenant1
+`
+
 // exampleChanges are what a command needs otherwise: its examples make the files, or
 // want a directory without a CA.
 var exampleChanges = map[string]string{
@@ -41,9 +47,10 @@ cat sub.pem root.pem > chain.pem`,
 	"x509ctl node add":      `for n in node1 node2; do x509ctl node remove $n.example.com --yes; done`,
 	"x509ctl audit":         `! x509ctl cert issue nobody.example.com`,
 	"x509ctl cert gen-csr":  `rm node1.key node1.csr`,
-	"x509ctl cert issue":    `rm server.pem node1.pem node1.key`,
-	"x509ctl cert revoke":   `x509ctl cert issue node2.example.com`,
-	"x509ctl cert sign-csr": `rm node1.pem`,
+	"x509ctl cert issue":    exampleProject + `rm server.pem node1.pem node1.key`,
+	"x509ctl cert revoke":   exampleProject + `x509ctl cert issue node2.example.com; x509ctl cert issue alice --project tenant1`,
+	"x509ctl cert show":     exampleProject + `x509ctl cert issue alice --project tenant1`,
+	"x509ctl cert sign-csr": exampleProject + `rm node1.pem`,
 	"x509ctl inspect": `(umask 077; echo 'open sesame' > password.txt); cp "$X509CTL_DIR/ca/bundle.pem" .
 x509ctl cert issue node1.example.com --p12 node1.p12 --password-file password.txt`,
 	"x509ctl keypair-add": `ssh-keygen -q -t ed25519 -N '' -f id_ed25519
@@ -55,7 +62,8 @@ printf 'one\ntwo\n' > names.txt && mkdir keys`,
 	"x509ctl keypair-import-nova": `ssh-keygen -q -t ed25519 -N '' -f id
 printf 'user_id\tname\tpublic_key\nbob\tlaptop\t%s\n' "$(cat id.pub)" > key_pairs.tsv
 printf '[{"Name": "laptop", "Public Key": "%s"}]\n' "$(cat id.pub)" > keypairs.json`,
-	"x509ctl cert verify": `mkdir certs && cp node1.pem certs
+	"x509ctl cert verify": exampleProject + `x509ctl cert issue alice --project tenant1
+mkdir certs && cp node1.pem certs
 openssl req -x509 -newkey rsa:2048 -noenc -keyout root.key -out roots.pem -subj /CN=Root -days 1
 openssl req -new -newkey rsa:2048 -noenc -keyout www.key -out www.csr -subj /CN=www.example.org
 openssl x509 -req -in www.csr -CA roots.pem -CAkey root.key -extfile <(echo subjectAltName=DNS:www.example.org) -out www.pem`,

@@ -14,17 +14,17 @@ import (
 // What the commands that issue certificates have in common.
 
 func addLifetimeFlag(cmd *cobra.Command, d *time.Duration) {
-	durationVar(cmd.Flags(), d, "lifetime", "how long a certificate is valid, less than a week (default 24h)")
+	durationVar(cmd.Flags(), d, "lifetime", "how long a certificate is valid, less than a week (default 24h), in a project at most a year (default 90d)")
 }
 
 func addAllowFlag(cmd *cobra.Command, names *[]string) {
 	cmd.Flags().StringSliceVar(names, "allow-name", nil, "allow this `NAME` though it is no node's, on record (may be given again)")
 }
 
-// lifetime is what the flag, or else a setting, asks for. Zero leaves it to the
-// manager, which may shorten its default.
-func (a *app) lifetime(flag time.Duration) (time.Duration, error) {
-	if flag != 0 {
+// lifetime is what the flag, or else a setting, asks for: the setting is for nodes. Zero
+// leaves it to the manager, which may shorten its default.
+func (a *app) lifetime(flag time.Duration, kind profile.Profile) (time.Duration, error) {
+	if flag != 0 || kind.OfProject() {
 		return flag, nil
 	}
 	s, err := a.settings()

@@ -4,12 +4,54 @@ import (
 	"github.com/spf13/cobra"
 
 	"x509ctl/pkg/manager"
+	"x509ctl/pkg/profile"
 )
 
 // addProjectFlag adds --project, for a command that works on the cluster's authority
 // or a project's.
 func addProjectFlag(cmd *cobra.Command, project *string) {
 	cmd.Flags().StringVar(project, "project", "", "the authority of the project `ID` instead of the cluster's")
+}
+
+// sameProject is the flag --project that cmd was called with, with a space before it, or
+// nothing.
+func sameProject(cmd *cobra.Command) string {
+	f := cmd.Flags().Lookup("project")
+	if f == nil || f.Value.String() == "" {
+		return ""
+	}
+	return " --project " + f.Value.String()
+}
+
+// addServerFlag adds --server, for a command that makes a project's certificates.
+func addServerFlag(cmd *cobra.Command, server *bool) {
+	cmd.Flags().BoolVar(server, "server", false, "for a server of the project, by a name registered with it")
+}
+
+// leafOf is the authority, and what it is to sign, that --project and --server mean.
+func leafOf(project string, server bool) (manager.AuthorityID, profile.Profile, error) {
+	id, err := authorityOf(project)
+	switch {
+	case err != nil:
+		return id, "", err
+	case server && project == "":
+		return id, "", usagef("--server is for a project, and --project is missing")
+	case server:
+		return id, profile.Server, nil
+	case project != "":
+		return id, profile.Member, nil
+	}
+	return id, profile.Node, nil
+}
+
+// parseLeafName checks what a certificate is asked for by: a user's id, or a name.
+func parseLeafName(kind profile.Profile, name string) error {
+	parse := profile.ParseName
+	if kind == profile.Member {
+		parse = profile.ParseUser
+	}
+	_, err := parse(name)
+	return err
 }
 
 // authorityOf is the authority that --project means.

@@ -96,7 +96,11 @@ func runReissue(ctx context.Context, a *app, svc manager.Service, to manager.Set
 	if err != nil {
 		return err
 	}
-	if req.Lifetime, err = a.lifetime(o.reissue.lifetime); err != nil {
+	_, kind, err := leafOf(o.project, false)
+	if err != nil {
+		return err
+	}
+	if req.Lifetime, err = a.lifetime(o.reissue.lifetime, kind); err != nil {
 		return err
 	}
 	b := &reissueBatch{ctx: ctx, app: a, outDir: o.reissue.outDir, dryRun: o.dryRun, bar: &progress{}}

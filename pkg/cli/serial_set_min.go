@@ -54,7 +54,7 @@ A reissue that was interrupted, or of which a part failed, is not finished, and 
 when the command is run again with the same arguments: the number is not raised again,
 a file that is there is skipped, and a certificate that is on record and did not
 reach its file is written. With other arguments a new one begins, which takes up what
-was left. A reissue that is not finished is forgotten after a week.`,
+was left. One of the cluster that is not finished is forgotten after a week.`,
 		Example: `  # who would be cut off?
   x509ctl serial set-min next --dry-run
 
@@ -117,9 +117,6 @@ func minRequest(o serialSetMinOptions) (manager.SetMinRequest, error) {
 	id, err := authorityOf(o.project)
 	if err != nil {
 		return manager.SetMinRequest{}, err
-	}
-	if o.reissue.wanted && o.project != "" {
-		return manager.SetMinRequest{}, usagef("--reissue is for the cluster's certificates, not a project's")
 	}
 	req := manager.SetMinRequest{Authority: id, DryRun: o.dryRun}
 	switch o.to {

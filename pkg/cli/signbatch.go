@@ -31,6 +31,8 @@ type signBatch struct {
 	certSignCSROptions
 	app    *app
 	svc    manager.Service
+	id     manager.AuthorityID
+	kind   profile.Profile
 	grace  time.Duration // how long what is under way may take after an interruption
 	dir    *durable.Dir  // outDir, or nil
 	absDir string        // its absolute path
@@ -134,7 +136,7 @@ func (b *signBatch) sign(ctx context.Context, items []*signItem) {
 	if len(open) == 0 {
 		return
 	}
-	req := manager.SignRequest{Authority: manager.Cluster, Allow: b.allow, Lifetime: b.lifetime}
+	req := manager.SignRequest{Authority: b.id, Profile: b.kind, Allow: b.allow, Lifetime: b.lifetime}
 	for _, i := range open {
 		item := manager.SignItem{Request: i.request, For: i.holder}
 		if i.out != "" {

@@ -51,8 +51,8 @@ func (b *signBatch) openOutDir() error {
 		return err
 	}
 	b.check = sync.OnceValues(func() (trust.Check, error) {
-		v, err := b.svc.Verifier(context.Background(), manager.Cluster)
-		return trust.Check{Bundle: v.Bundle, Floor: v.Floor, At: b.app.now()}, err
+		v, err := b.svc.Verifier(context.Background(), b.id)
+		return v.Check(b.app.now()), err
 	})
 	return nil
 }
@@ -120,7 +120,7 @@ func (b *signBatch) same(ctx context.Context, i *signItem, info fs.FileInfo, req
 		return manager.Certificate{}, err
 	}
 	n := serial.Number(cert.SerialNumber.Int64())
-	c, err := b.svc.Certificate(ctx, manager.Cluster, n)
+	c, err := b.svc.Certificate(ctx, b.id, n)
 	if err != nil {
 		return c, err
 	}
@@ -129,6 +129,9 @@ func (b *signBatch) same(ctx context.Context, i *signItem, info fs.FileInfo, req
 	}
 	if c.State == "revoked" {
 		return c, fault.Errorf(fault.Exists, "certificate %v is revoked", n)
+	}
+	if c.Kind != string(b.kind) {
+		return c, fault.Errorf(fault.Exists, "certificate %v is for a %s, not for a %s", n, c.Kind, b.kind)
 	}
 	fold := profile.FoldName
 	if i.holder != "" && fold(c.Holder) != fold(i.holder) &&
@@ -146,6 +149,9 @@ func (b *signBatch) same(ctx context.Context, i *signItem, info fs.FileInfo, req
 func unlisted(c manager.Certificate, req *profile.Request) string {
 	for _, asked := range req.Names() {
 		kind, name, _ := strings.Cut(asked, ":")
+		if kind == "CN" && len(c.Names) == 0 && profile.FoldName(c.CommonName) == profile.FoldName(name) {
+			continue // a member's
+		}
 		listed := slices.ContainsFunc(c.Names, func(n string) bool { return profile.FoldName(n) == profile.FoldName(name) })
 		if !listed || kind != "CN" && kind != "DNS" && kind != "IP" {
 			return name

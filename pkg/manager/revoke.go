@@ -169,12 +169,31 @@ func (r *revocation) byName(ctx context.Context, name string) error {
 	f := CertificateFilter{Authority: r.req.Authority, Kind: kindLeaf, Name: name, Limit: 1, OmitDER: true}
 	err := r.Certificates(ctx, f, func(Certificate) error { known = true; return nil })
 	if err == nil && !known {
+		known, err = r.isMember(ctx, name)
+	}
+	if err == nil && !known {
 		err = fault.Errorf(fault.NotFound, "there is no certificate for %q", name)
 	}
 	if err != nil {
 		return err
 	}
 	return r.live(ctx, CertificateFilter{Name: name})
+}
+
+// isMember reports whether name is a member of the project: one whose certificates were
+// forgotten, since they expired, or who never had any.
+func (r *revocation) isMember(ctx context.Context, name string) (is bool, err error) {
+	if ProjectOf(r.req.Authority) == "" {
+		return false, nil
+	}
+	err = r.read(ctx, r.req.Authority, func(tx *store.Tx, _ store.Authority) error {
+		_, err := tx.Member(r.req.Authority, name)
+		if is = err == nil; fault.KindOf(err) == fault.NotFound {
+			return nil
+		}
+		return err
+	})
+	return is, err
 }
 
 // live revokes the live certificates of a filter, a batch in a transaction.
