@@ -20,9 +20,13 @@ type ForeignCA struct {
 	Key   crypto.Signer
 }
 
-// Check refuses a CA under which nothing would be accepted, or nothing for the cluster
-// of that name. Errors: [fault.Denied].
-func (f ForeignCA) Check(cluster string, now time.Time) error {
+// Check refuses a CA that is of no use for what it is to be: under which nothing would be
+// accepted, or no CA of a project, or nothing for the cluster of that name.
+// Errors: [fault.Denied]; fault.Malformed for no certificate.
+func (f ForeignCA) Check(role Role, name string, now time.Time) error {
+	if len(f.Chain) == 0 {
+		return fault.New(fault.Malformed, "there is no certificate")
+	}
 	a, err := newAuthority("", f.Chain, f.Key, false) // CA:TRUE, keyCertSign, a strong key
 	if errors.Is(err, ErrKeyMismatch) {
 		return fault.New(fault.Denied, "the key is not the one in the CA's certificate")
@@ -30,16 +34,24 @@ func (f ForeignCA) Check(cluster string, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	below := 0 // CAs below the first one
+	if role == ProjectRoot {
+		below = 1
+	}
 	for i, cert := range a.chain {
-		if err := checkLink(a.chain, i, now); err != nil {
+		if err := checkLink(a.chain, i, below, now); err != nil {
 			return fault.Errorf(fault.Denied, "certificate %d of the chain, of %q: %w", i+1, cert.Subject.String(), err)
 		}
 	}
-	return a.CheckName(cluster)
+	if role != ClusterCA { // whose names are judged one by one
+		return nil
+	}
+	return a.CheckName(name)
 }
 
-// checkLink judges certificate i of a chain, of which the last is a root.
-func checkLink(chain []*x509.Certificate, i int, now time.Time) error {
+// checkLink judges certificate i of a chain, of which the last is a root; below is how many
+// CAs are to stand below the first.
+func checkLink(chain []*x509.Certificate, i, below int, now time.Time) error {
 	cert := chain[i]
 	switch {
 	case now.Before(cert.NotBefore):
@@ -48,8 +60,8 @@ func checkLink(chain []*x509.Certificate, i int, now time.Time) error {
 		return fault.Errorf(fault.Denied, "it expired on %s", cert.NotAfter.UTC().Format(time.RFC3339))
 	case !cert.BasicConstraintsValid || !cert.IsCA || cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
 		return fault.New(fault.Denied, "it is not a CA's")
-	case (cert.MaxPathLen > 0 || cert.MaxPathLenZero) && cert.MaxPathLen < i:
-		return fault.Errorf(fault.Denied, "its path length is %d, and %d CA certificates stand below it", cert.MaxPathLen, i)
+	case (cert.MaxPathLen > 0 || cert.MaxPathLenZero) && cert.MaxPathLen < i+below:
+		return fault.Errorf(fault.Denied, "its path length is %d, and %d CA certificates stand below it", cert.MaxPathLen, i+below)
 	case len(cert.UnhandledCriticalExtensions) > 0:
 		return fault.Errorf(fault.Denied, "it has a critical extension that is not understood: %.80s", cert.UnhandledCriticalExtensions[0])
 	case !strongKey(cert.PublicKey):
@@ -87,6 +99,19 @@ func (f ForeignCA) Clashes(other *x509.Certificate) bool {
 	return bytes.Equal(f.Chain[0].RawSubject, other.RawSubject) && !SameKey(f.Chain[0], other)
 }
 
+// SharesIssuer reports the name that a CA of f's chain has in common with another chain, or
+// the key: who trusts one of them may then accept what the other signs.
+func (f ForeignCA) SharesIssuer(other []*x509.Certificate) (name string, shared bool) {
+	for _, a := range f.Chain {
+		for _, b := range other {
+			if bytes.Equal(a.RawSubject, b.RawSubject) || SameKey(a, b) {
+				return a.Subject.String(), true
+			}
+		}
+	}
+	return "", false
+}
+
 // SameKey reports whether two certificates are of one key.
 func SameKey(a, b *x509.Certificate) bool {
 	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
@@ -95,8 +120,8 @@ func SameKey(a, b *x509.Certificate) bool {
 // Install puts a CA that was made elsewhere into next/, in the place of one that never
 // became active; an empty passphrase leaves its key in the clear.
 // Errors: those of [ForeignCA.Check].
-func (l *Locked) Install(f ForeignCA, cluster string, passphrase []byte, now time.Time) (*Authority, error) {
-	if err := f.Check(cluster, now); err != nil {
+func (l *Locked) Install(f ForeignCA, role Role, name string, passphrase []byte, now time.Time) (*Authority, error) {
+	if err := f.Check(role, name, now); err != nil {
 		return nil, err
 	}
 	data, err := encodeKey(f.Key, passphrase)

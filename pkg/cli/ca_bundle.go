@@ -10,10 +10,10 @@ import (
 )
 
 type caBundleOptions struct {
-	project string
-	out     string
-	p12     p12Options
-	output  output
+	of     authorityFlags
+	out    string
+	p12    p12Options
+	output output
 }
 
 func newCABundleCmd(a *app) *cobra.Command {
@@ -46,13 +46,13 @@ entry for a root. Its password keeps nothing secret.
 	f.Var(&o.p12.profile, "p12-profile", "who can open the PKCS#12 file: modern2023 (the default), windows2016, legacy-rc2, modern2026")
 	f.StringVar(&o.p12.passwordFile, "password-file", "", "`FILE` whose first line is the password of the PKCS#12 file")
 	completeWords(cmd, "p12-profile", p12ProfileWords()...)
-	addProjectFlag(cmd, &o.project)
+	addAuthorityFlags(cmd, &o.of)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
-	id, err := authorityOf(o.project)
+	id, err := o.of.id()
 	if err != nil {
 		return err
 	}

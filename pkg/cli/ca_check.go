@@ -12,9 +12,9 @@ import (
 )
 
 type caCheckOptions struct {
-	project string
-	repair  bool
-	output  output
+	of     authorityFlags
+	repair bool
+	output output
 }
 
 func newCACheckCmd(a *app) *cobra.Command {
@@ -50,7 +50,7 @@ what is in a key, and makes no number lower. "x509ctl check" is the same command
 		},
 	}
 	cmd.Flags().BoolVar(&o.repair, "repair", false, "mend what is safe to mend")
-	addProjectFlag(cmd, &o.project)
+	addAuthorityFlags(cmd, &o.of)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
@@ -64,7 +64,7 @@ func newCheckCmd(a *app) *cobra.Command {
 }
 
 func runCACheck(ctx context.Context, a *app, cmd *cobra.Command, o caCheckOptions) error {
-	id, err := authorityOf(o.project)
+	id, err := o.of.id()
 	if err != nil {
 		return err
 	}

@@ -12,11 +12,11 @@ import (
 )
 
 type caCRLOptions struct {
-	project string
-	out     string
-	ca      string
-	der     bool
-	output  output
+	of     authorityFlags
+	out    string
+	ca     string
+	der    bool
+	output output
 }
 
 func newCACRLCmd(a *app) *cobra.Command {
@@ -57,13 +57,13 @@ is the minimum accepted serial.`,
 	f.StringVar(&o.out, "out", "-", "write the list to `FILE`, which must not exist")
 	f.StringVar(&o.ca, "ca", "", "write the list of the CA with this `SERIAL` number only")
 	f.BoolVar(&o.der, "der", false, "write DER instead of PEM: one list, the active CA's unless --ca names another")
-	addProjectFlag(cmd, &o.project)
+	addAuthorityFlags(cmd, &o.of)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runCACRL(ctx context.Context, a *app, o caCRLOptions) error {
-	id, err := authorityOf(o.project)
+	id, err := o.of.id()
 	if err != nil {
 		return err
 	}

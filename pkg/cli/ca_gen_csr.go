@@ -16,6 +16,7 @@ import (
 )
 
 type caGenCSROptions struct {
+	of      authorityFlags
 	keyType profile.KeyAlgorithm // empty: not given
 	another bool
 	out     string
@@ -29,12 +30,14 @@ func newCAGenCSRCmd(a *app) *cobra.Command {
 		Use:   "gen-csr",
 		Short: "Make a key and a request for a CA that a third party signs",
 		Long: `Make a key and a certificate signing request (PKCS#10, PEM) for the cluster's next CA,
-an intermediate of a third party's. The key stays in the CA's directory, and is
+or a project's, or the next root of all projects: an intermediate of a third party's,
+which must not be above the cluster and above projects as well. The key stays in the CA's directory, and is
 encrypted when the present one is, with the same passphrase. The present CA goes on.
 
 Whoever signs the request has to make a CA of it: critical basic constraints CA:TRUE, a
 key usage with keyCertSign and cRLSign, which the request asks for, and a subject key
-identifier. The subject may be changed, but not to that of the present CA. What comes
+identifier; the path length has to leave room for the projects' CAs below their root. The
+subject may be changed, but not to that of the present CA. What comes
 back is installed, with all certificates above it up to the root, by
 
     x509ctl ca renew-crypto --ca-certificate FILE
@@ -55,6 +58,7 @@ show" tells of a request.`,
 		},
 	}
 	f := cmd.Flags()
+	addAuthorityFlags(cmd, &o.of)
 	addKeyTypeFlag(cmd, &o.keyType, "type of a new key")
 	f.BoolVar(&o.another, "new", false, "make another request, and lose the key of the one that is there")
 	f.StringVar(&o.out, "out", "-", "write the request to `FILE`, which must not exist")
@@ -64,6 +68,10 @@ show" tells of a request.`,
 }
 
 func runCAGenCSR(ctx context.Context, a *app, o caGenCSROptions) error {
+	id, err := o.of.id()
+	if err != nil {
+		return err
+	}
 	s, err := a.settings()
 	if err != nil {
 		return err
@@ -85,7 +93,7 @@ func runCAGenCSR(ctx context.Context, a *app, o caGenCSROptions) error {
 		return err
 	}
 	made, err := svc.RequestCA(ctx, manager.CARequestRequest{
-		Authority: manager.Cluster, KeyAlgorithm: cmp.Or(o.keyType, s.keyType), New: o.another,
+		Authority: id, KeyAlgorithm: cmp.Or(o.keyType, s.keyType), New: o.another,
 	})
 	if err == nil && o.keyType != "" && made.KeyAlgorithm != string(o.keyType) {
 		err = fault.Errorf(fault.Exists, "%w: its type is %s", errRequested, made.KeyAlgorithm)

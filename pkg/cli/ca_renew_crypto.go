@@ -17,6 +17,8 @@ import (
 )
 
 type caRenewCryptoOptions struct {
+	of authorityFlags
+
 	prepare, activate, retire, cancel, compromised bool
 
 	keyType  profile.KeyAlgorithm
@@ -32,7 +34,7 @@ func newCARenewCryptoCmd(a *app) *cobra.Command {
 	var o caRenewCryptoOptions
 	cmd := &cobra.Command{
 		Use:   "renew-crypto",
-		Short: "Replace the CA by one with a new key",
+		Short: "Replace the CA, or a project's, by one with a new key",
 		Long: `Replace the CA by one with a new key and a new name. Serial numbers and the minimum
 accepted serial go on. What the old CA signed stays good: its certificate stays in
 bundle.pem until it is retired.
@@ -60,6 +62,11 @@ followed by its issuer. Its name must not be that of another key. For the answer
 "x509ctl ca gen-csr", and for a new certificate of the present CA's key, that is all: the
 key is here. --ca-key is for a CA whose key was made elsewhere.
 
+With --project a project's CA is replaced: the root of all projects signs the new one, and
+with --compromised lists the old one as revoked. With --project-root it is that root: it
+signs what is made from then on, and the old one can be retired when the CAs of all
+projects have been replaced.
+
 Each step can be repeated after a crash; the next command finishes or undoes what was
 cut. The new key is encrypted when the old one is, with the same passphrase.`,
 		Example: `  # nobody is refused: copy the bundle to all machines after each step
@@ -78,6 +85,7 @@ cut. The new key is encrypted when the old one is, with the same passphrase.`,
 		},
 	}
 	f := cmd.Flags()
+	addAuthorityFlags(cmd, &o.of)
 	f.BoolVar(&o.prepare, "prepare", false, "make a CA that is trusted and signs nothing yet")
 	f.BoolVar(&o.activate, "activate", false, "let the prepared CA sign")
 	f.BoolVar(&o.retire, "retire", false, "end the trust in the CA that was replaced")
@@ -169,6 +177,10 @@ func runCARenewCrypto(ctx context.Context, a *app, o caRenewCryptoOptions) error
 	if err != nil {
 		return err
 	}
+	id, err := o.of.id()
+	if err != nil {
+		return err
+	}
 	s, err := a.settings()
 	if err != nil {
 		return err
@@ -185,7 +197,7 @@ func runCARenewCrypto(ctx context.Context, a *app, o caRenewCryptoOptions) error
 		return err
 	}
 	result, err := svc.RenewCA(ctx, manager.RenewRequest{
-		Authority: manager.Cluster, Step: step, KeyAlgorithm: cmp.Or(o.keyType, s.keyType), Lifetime: o.lifetime, Foreign: foreign,
+		Authority: id, Step: step, KeyAlgorithm: cmp.Or(o.keyType, s.keyType), Lifetime: o.lifetime, Foreign: foreign,
 	})
 	if err != nil && !isSpreadError(err) {
 		return fmt.Errorf("renewing the CA: %w", err)
@@ -193,15 +205,26 @@ func runCARenewCrypto(ctx context.Context, a *app, o caRenewCryptoOptions) error
 	if foreign != nil && o.key != "" {
 		a.note("certificates that this key has signed elsewhere have serial numbers of their own: they may be below min-serial, or among those to come")
 	}
+	a.noteRenewal(id, step)
+	return afterChange(err, show(a, o.output, newRenewView(result)))
+}
+
+// noteRenewal says what is to be done after a step.
+func (a *app) noteRenewal(id manager.AuthorityID, step manager.RenewStep) {
+	dir := directoryOf(id)
 	switch step {
 	case manager.RenewPrepare:
-		a.note("bring ca/bundle.pem and ca/crl.pem to all machines, and then: x509ctl ca renew-crypto --activate")
+		a.note("bring %s/bundle.pem and %s/crl.pem to all machines, and then: x509ctl ca renew-crypto%s --activate", dir, dir, projectFlag(id))
 	case manager.RenewActivate, manager.RenewAtOnce:
 		a.note("verifiers that don't have this bundle.pem refuse new certificates")
 	case manager.RenewCompromised:
-		a.note("no certificate that was issued so far is good any more: bring ca/bundle.pem to all machines, and issue new ones")
+		a.note("no certificate that was issued so far is good any more: bring %s/bundle.pem to all machines, and issue new ones", dir)
+	case manager.RenewRetire, manager.RenewCancel:
+		return
 	}
-	return afterChange(err, show(a, o.output, newRenewView(result)))
+	if id == manager.ProjectRoot {
+		a.note("the CAs of projects are the old root's still: x509ctl ca renew-crypto --project ID renews one")
+	}
 }
 
 // renewView is what "ca renew-crypto" has changed.

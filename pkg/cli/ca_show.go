@@ -11,8 +11,8 @@ import (
 )
 
 type caShowOptions struct {
-	project string
-	output  output
+	of     authorityFlags
+	output output
 }
 
 func newCAShowCmd(a *app) *cobra.Command {
@@ -32,13 +32,13 @@ has not answered yet.`,
 			return runCAShow(cmd.Context(), a, o)
 		},
 	}
-	addProjectFlag(cmd, &o.project)
+	addAuthorityFlags(cmd, &o.of)
 	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
 func runCAShow(ctx context.Context, a *app, o caShowOptions) error {
-	id, err := authorityOf(o.project)
+	id, err := o.of.id()
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func runCAShow(ctx context.Context, a *app, o caShowOptions) error {
 		return err
 	}
 	v := newCAView(ca)
-	if o.project != "" {
+	if o.of.project != "" {
 		v.Cluster, v.Project = "", ca.Name
 	}
 	return show(a, o.output, v)

@@ -192,6 +192,7 @@ func changeHints(err error) []string {
 func stateHints(err error) []string {
 	var inUse *manager.InUseError
 	var lost *manager.LostError
+	var shared *manager.SharedIssuerError
 	var damaged *manager.DamagedError
 	switch {
 	case errors.Is(err, manager.ErrNotInitialised):
@@ -205,7 +206,12 @@ func stateHints(err error) []string {
 	case errors.Is(err, manager.ErrNotPrepared):
 		return []string{"make one with --prepare"}
 	case errors.As(err, &inUse):
-		return []string{`who has them is in "x509ctl ca show"; try again then, or have their machines renew them`}
+		if inUse.Of == manager.ProjectRoot {
+			return []string{`renew the CAs of these projects, and retire the old ones: x509ctl ca renew-crypto --project ID`}
+		}
+		return []string{fmt.Sprintf(`who has them is in "x509ctl ca show%s"; try again then, or have their machines renew them`, projectFlag(inUse.Of))}
+	case errors.As(err, &shared):
+		return []string{"have another root sign it: a tenant's certificate must not pass as a node's"}
 	case errors.Is(err, errRequested):
 		return []string{"ask without --key-type to see it, or give it up with --new"}
 	case errors.Is(err, manager.ErrKeyElsewhere):

@@ -62,11 +62,47 @@ func authorityOf(project string) (manager.AuthorityID, error) {
 	return manager.ProjectAuthority(project)
 }
 
-// projectFlag is --project as a command about an authority needs it, with a space before
+// authorityFlags say which authority a command works on: the cluster's, a project's, or the
+// root of all projects.
+type authorityFlags struct {
+	project string
+	root    bool
+}
+
+func addAuthorityFlags(cmd *cobra.Command, of *authorityFlags) {
+	addProjectFlag(cmd, &of.project)
+	cmd.Flags().BoolVar(&of.root, "project-root", false, "the root of all projects instead of the cluster's authority")
+}
+
+func (of authorityFlags) id() (manager.AuthorityID, error) {
+	if of.root && of.project != "" {
+		return "", usagef("--project and --project-root exclude each other")
+	}
+	if of.root {
+		return manager.ProjectRoot, nil
+	}
+	return authorityOf(of.project)
+}
+
+// projectFlag is what a command about an authority needs to mean it, with a space before
 // it, or nothing.
 func projectFlag(id manager.AuthorityID) string {
+	if id == manager.ProjectRoot {
+		return " --project-root"
+	}
 	if p := manager.ProjectOf(id); p != "" {
 		return " --project " + p
 	}
 	return ""
+}
+
+// directoryOf is where an authority's files are in the directory, in what users are told.
+func directoryOf(id manager.AuthorityID) string {
+	if id == manager.ProjectRoot {
+		return "project-root"
+	}
+	if p := manager.ProjectOf(id); p != "" {
+		return "projects/" + p
+	}
+	return "ca"
 }

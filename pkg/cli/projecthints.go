@@ -19,7 +19,7 @@ func projectHints(cmd *cobra.Command, err error) []string {
 	case errors.As(err, &deleted):
 		return []string{"its certificates, revocation list and bundle can be had still; make a project with another id for anything new"}
 	case errors.Is(err, manager.ErrCARevoked):
-		return []string{"a project with another id, in its place, has another CA"}
+		return []string{"give it another CA: x509ctl ca renew-crypto --project ID --compromised"}
 	case fault.KindOf(err) == fault.NotFound && cmd.Name() == "member-remove" && !errors.Is(err, manager.ErrNoProject):
 		return []string{`"x509ctl project member-list" has the members`}
 	case fault.KindOf(err) == fault.NotFound && cmd.Name() == "name-remove" && !errors.Is(err, manager.ErrNoProject):

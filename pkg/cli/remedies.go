@@ -42,12 +42,8 @@ func fileRemedies(f manager.Finding) []string {
 		return []string{`correct it, or take the line out; "x509ctl help config show" lists what can be in it`}
 	case errors.As(f.Err, &clock), errors.As(f.Err, &validity) && f.Check == "clock":
 		return []string{"set the clock: timedatectl set-ntp true"}
-	case errors.As(f.Err, &validity) && f.Of == manager.Cluster:
-		return []string{"x509ctl ca renew-crypto"}
 	case errors.As(f.Err, &validity):
-		return []string{"make another project in its place"}
-	case errors.As(f.Err, &list) && f.Of == manager.ProjectRoot:
-		return []string{`make any project's anew, with which it comes: x509ctl ca crl --project ID`}
+		return []string{"x509ctl ca renew-crypto" + projectFlag(f.Of)}
 	case errors.As(f.Err, &list):
 		return []string{"x509ctl ca crl" + projectFlag(f.Of)}
 	case errors.Is(f.Err, manager.ErrInitCut):

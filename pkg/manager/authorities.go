@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"fmt"
 	"strings"
 
 	"x509ctl/pkg/authority"
@@ -69,8 +70,11 @@ func dirPath(id AuthorityID) ([]string, error) {
 
 // noAuthority is the error of an authority that was not made.
 func noAuthority(id AuthorityID) error {
-	if id == Cluster {
+	switch id {
+	case Cluster:
 		return ErrNotInitialised
+	case ProjectRoot:
+		return fmt.Errorf("the root of all projects is made with the first of them: %w", ErrNoProject)
 	}
 	return ErrNoProject
 }

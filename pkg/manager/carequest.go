@@ -38,23 +38,11 @@ type CARequest struct {
 // RequestCA implements Service. The key is written before the request: a process that was
 // killed between them leaves a key that nobody certifies, which the next call removes.
 func (m *Manager) RequestCA(ctx context.Context, req CARequestRequest) (out CARequest, err error) {
-	if err := clusterOnly(req.Authority); err != nil {
-		return CARequest{}, err
-	}
-	db, err := m.database(ctx)
+	r, row, err := m.beginRenewal(ctx, RenewRequest{Authority: req.Authority})
 	if err != nil {
 		return CARequest{}, err
 	}
-	locked, err := m.lock(ctx, req.Authority)
-	if err != nil {
-		return CARequest{}, err
-	}
-	defer func() { err = errors.Join(err, locked.Unlock()) }()
-	r := renewal{m, RenewRequest{Authority: req.Authority}, db, locked}
-	row, err := r.change(ctx, func(*store.Tx, *store.Authority) error { return nil })
-	if err != nil {
-		return CARequest{}, err
-	}
+	defer func() { err = errors.Join(err, r.locked.Unlock()) }()
 	if found, err := r.requested(req); found != nil || err != nil {
 		return describeRequest(found), err
 	}
@@ -79,7 +67,7 @@ func (r *renewal) request(ctx context.Context, row store.Authority, req CAReques
 	if err != nil {
 		return CARequest{}, err
 	}
-	number, err := r.reserveForCA(ctx, r.db, r.locked, row.ID)
+	number, _, err := r.number(ctx, row)
 	if err != nil {
 		return CARequest{}, err
 	}

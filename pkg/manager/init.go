@@ -344,7 +344,13 @@ func (m *Manager) reserveForCA(ctx context.Context, db *store.Store, l *authorit
 	if err != nil {
 		return number, err
 	}
-	return number, db.Read(ctx, func(tx *store.Tx) error {
+	return number, m.unchangedSince(ctx, db, id, before)
+}
+
+// unchangedSince refuses to go on when another process made or replaced a CA.
+// Errors: ErrInitialised; ErrCAChanged.
+func (m *Manager) unchangedSince(ctx context.Context, db *store.Store, id AuthorityID, before authority.Alive) error {
+	return db.Read(ctx, func(tx *store.Tx) error {
 		row, err := tx.Authority(id)
 		switch {
 		case err != nil || alive(row).Equal(before):

@@ -176,20 +176,8 @@ func (m *Manager) makeProjectCA(ctx context.Context, db *store.Store, l *authori
 		return err
 	}
 	var row store.Authority
-	err = m.change(ctx, ProjectRoot, func(tx *store.Tx, above *authority.Locked, r store.Authority) (err error) {
-		if err := m.checkActive(r, root); err != nil {
-			return ErrCAChanged
-		}
-		if number > r.Counter.Reserved {
-			return &serial.WentBackError{Reason: fmt.Sprintf("%v was reserved, and the database counts to %v", number, r.Counter.Reserved)}
-		}
-		r.Counter.Last = max(r.Counter.Last, number)
-		if err := setCounter(tx, above, ProjectRoot, r.Counter); err != nil {
-			return err
-		}
-		record := m.caRecord(ProjectRoot, ca.Certificate())
-		record.CA, record.Holder = root.Fingerprint(), req.Name
-		if err := tx.InsertCertificates([]Certificate{record}); err != nil {
+	err = m.change(ctx, ProjectRoot, func(tx *store.Tx, above *authority.Locked, _ store.Authority) (err error) {
+		if err := m.recordByRoot(tx, above, root, ca, req.Name); err != nil {
 			return err
 		}
 		if row, err = tx.Authority(req.Authority); err != nil {
@@ -209,25 +197,27 @@ func (m *Manager) makeProjectCA(ctx context.Context, db *store.Store, l *authori
 
 // reserveForProject takes a number of the root's, without the project's lock, as
 // [Manager.reserveForCA] does: by its end another process may have made the CA.
+// Errors: ErrInitialised; ErrCAChanged.
 func (m *Manager) reserveForProject(ctx context.Context, db *store.Store, l *authority.Locked, id AuthorityID) (serial.Number, *authority.Authority, error) {
+	var before authority.Alive
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		row, err := tx.Authority(id)
+		before = alive(row)
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
 	var block serial.Block
 	var root *authority.Authority
-	err := l.Without(func() (err error) {
-		if root, err = m.signer(ProjectRoot); err == nil {
-			block, err = m.reserveFor(ctx, terms{id: ProjectRoot}, root, 1)
-		}
+	err = l.Without(func() error {
+		root, block, err = m.reserveOfRoot(ctx)
 		return err
 	}, func() (*authority.Locked, error) { return m.lock(ctx, id) })
 	if err != nil {
 		return 0, nil, err
 	}
-	return block.First, root, db.Read(ctx, func(tx *store.Tx) error {
-		row, err := tx.Authority(id)
-		if err == nil && row.Active != (authority.Fingerprint{}) {
-			err = ErrInitialised
-		}
-		return err
-	})
+	return block.First, root, m.unchangedSince(ctx, db, id, before)
 }
 
 // Project implements Service.

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,10 @@ var (
 
 // An InUseError is a replaced CA that can't be retired yet: verifiers would refuse
 // certificates that are good.
-type InUseError struct{ CA ReplacedCA }
+type InUseError struct {
+	Of AuthorityID
+	CA ReplacedCA
+}
 
 func (e *InUseError) Error() string {
 	return fmt.Sprintf("%d live certificates are of %s; the last one expires on %s", e.CA.Live, e.CA.Subject, date(e.CA.Retirable.Add(-time.Second)))
@@ -40,14 +44,12 @@ func (e *InUseError) FaultKind() fault.Kind { return fault.Denied }
 // held from the first look to the last file, so nobody signs between them; who signed
 // before finds another CA active when he records, and nothing leaves.
 func (m *Manager) RenewCA(ctx context.Context, req RenewRequest) (RenewResult, error) {
-	if err := clusterOnly(req.Authority); err != nil {
-		return RenewResult{}, err
-	}
-	if req.KeyAlgorithm == "" {
-		req.KeyAlgorithm = profile.ECDSAP256
-	}
+	req.KeyAlgorithm = cmp.Or(req.KeyAlgorithm, profile.ECDSAP256)
 	if req.Lifetime == 0 {
 		req.Lifetime = profile.DefaultCALifetime
+		if req.Authority == ProjectRoot {
+			req.Lifetime = profile.DefaultProjectRootLifetime
+		}
 	}
 	before, err := m.Authority(ctx, req.Authority)
 	if err != nil {
@@ -57,7 +59,7 @@ func (m *Manager) RenewCA(ctx context.Context, req RenewRequest) (RenewResult, e
 		return RenewResult{}, err
 	}
 	m.followDecrypt(ctx, req.Authority)
-	spread := m.spread(ctx, req.Authority, "renew-crypto")
+	spread := m.spreadRenewal(ctx, req)
 	after, err := m.Authority(ctx, req.Authority)
 	if err == nil && unchanged(before, after) {
 		err = fault.New(fault.Internal, "nothing has changed, though everything should have succeeded")
@@ -66,6 +68,15 @@ func (m *Manager) RenewCA(ctx context.Context, req RenewRequest) (RenewResult, e
 		return RenewResult{}, err
 	}
 	return RenewResult{Before: before, After: after}, spread
+}
+
+// spreadRenewal tells others of a renewal. A project's CA that is compromised is on the
+// root's list, too.
+func (m *Manager) spreadRenewal(ctx context.Context, req RenewRequest) error {
+	if req.Step == RenewCompromised && roleOf(req.Authority) == authority.ProjectCA {
+		return m.spreadCA(ctx, req.Authority, "renew-crypto")
+	}
+	return m.spread(ctx, req.Authority, "renew-crypto")
 }
 
 // unchanged compares which CAs there are.
@@ -87,22 +98,40 @@ type renewal struct {
 	locked *authority.Locked
 }
 
-func (m *Manager) renew(ctx context.Context, req RenewRequest) (err error) {
+// beginRenewal takes the authority's lock. What a killed process left is finished, or
+// undone, first.
+func (m *Manager) beginRenewal(ctx context.Context, req RenewRequest) (*renewal, store.Authority, error) {
 	db, err := m.database(ctx)
 	if err != nil {
-		return err
+		return nil, store.Authority{}, err
 	}
 	locked, err := m.lock(ctx, req.Authority)
 	if err != nil {
-		return err
+		return nil, store.Authority{}, err
 	}
-	defer func() { err = errors.Join(err, locked.Unlock()) }()
-	r := renewal{m, req, db, locked}
-	// What a killed process left is finished, or undone, first.
-	row, err := r.change(ctx, func(*store.Tx, *store.Authority) error { return nil })
+	r := &renewal{m, req, db, locked}
+	row, err := r.change(ctx, func(tx *store.Tx, row *store.Authority) error {
+		if ProjectOf(row.ID) == "" {
+			return nil
+		}
+		_, err := liveProject(tx, row.ID)
+		return err
+	})
+	if err != nil {
+		return nil, row, errors.Join(err, locked.Unlock())
+	}
+	return r, row, nil
+}
+
+func (m *Manager) renew(ctx context.Context, req RenewRequest) (err error) {
+	if req.Step == RenewRetire { // if the step before was killed before it came to that
+		m.followDecrypt(ctx, req.Authority)
+	}
+	r, row, err := m.beginRenewal(ctx, req)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, r.locked.Unlock()) }()
 	switch req.Step {
 	case RenewPrepare, RenewAtOnce, RenewCompromised:
 		err = r.replace(ctx, row)
@@ -127,7 +156,7 @@ func (r *renewal) change(ctx context.Context, fn func(*store.Tx, *store.Authorit
 			return notInitialised(r.req.Authority, err)
 		}
 		if row.Active == (authority.Fingerprint{}) {
-			return ErrNotInitialised
+			return noAuthority(row.ID)
 		}
 		was := alive(row)
 		if err := fn(tx, &row); err != nil || was.Equal(alive(row)) {
@@ -161,7 +190,7 @@ func (r *renewal) replace(ctx context.Context, row store.Authority) error {
 	if err := r.findKey(row); err != nil {
 		return err
 	}
-	if err := r.checkForeign(row); err != nil {
+	if err := r.checkForeign(ctx, row); err != nil {
 		return err
 	}
 	if r.req.Step == RenewCompromised {
@@ -173,102 +202,77 @@ func (r *renewal) replace(ctx context.Context, row store.Authority) error {
 		if r.req.Step != RenewCompromised {
 			return ErrPrepared
 		}
-		if _, err := r.change(ctx, r.cancel); err != nil {
+		if err := r.cancelCompromised(ctx, row); err != nil {
 			return err
 		}
 	}
-	ca, err := r.successor(ctx, row)
+	ca, root, err := r.successor(ctx, row)
 	if err != nil {
 		return err
 	}
-	_, err = r.change(ctx, func(tx *store.Tx, row *store.Authority) error {
-		row.Next = ca.Fingerprint()
-		if r.req.Foreign == nil { // its number is one of ours
-			row.Counter.Last = max(row.Counter.Last, serial.Number(ca.Certificate().SerialNumber.Int64()))
-			if err := tx.InsertCertificates([]Certificate{r.caRecord(row.ID, ca.Certificate())}); err != nil {
+	if roleOf(row.ID) != authority.ProjectCA {
+		return r.install(ctx, ca, func(tx *store.Tx, row *store.Authority, _ authority.Alive) error {
+			if r.req.Foreign != nil {
+				return nil
+			}
+			row.Counter.Last = max(row.Counter.Last, serial.Number(ca.Certificate().SerialNumber.Int64())) // it is one of ours
+			return tx.InsertCertificates([]Certificate{r.caRecord(row.ID, ca.Certificate())})
+		})
+	}
+	return r.underRoot(ctx, func(above *authority.Locked) error {
+		return r.install(ctx, ca, func(tx *store.Tx, row *store.Authority, was authority.Alive) error {
+			if r.req.Step == RenewCompromised {
+				if err := r.revokeByRoot(tx, above, append(was.Old, was.Active)...); err != nil {
+					return err
+				}
+			}
+			if r.req.Foreign != nil {
+				return nil
+			}
+			return r.recordByRoot(tx, above, root, ca, row.Name)
+		})
+	})
+}
+
+// cancelCompromised gives up the prepared CA, whose key lay beside a stolen one.
+func (r *renewal) cancelCompromised(ctx context.Context, row store.Authority) error {
+	if roleOf(row.ID) != authority.ProjectCA {
+		_, err := r.change(ctx, r.cancel)
+		return err
+	}
+	return r.underRoot(ctx, func(above *authority.Locked) error {
+		_, err := r.change(ctx, func(tx *store.Tx, row *store.Authority) error {
+			prepared := row.Next
+			if err := r.cancel(tx, row); err != nil {
 				return err
 			}
+			return r.revokeByRoot(tx, above, prepared)
+		})
+		return err
+	})
+}
+
+// install makes ca, which is in next/, the prepared CA or the active one. record records
+// what there is to record beside, in the same transaction: row is as it becomes.
+func (r *renewal) install(ctx context.Context, ca *authority.Authority, record func(tx *store.Tx, row *store.Authority, was authority.Alive) error) error {
+	_, err := r.change(ctx, func(tx *store.Tx, row *store.Authority) (err error) {
+		was := alive(*row)
+		row.Next = ca.Fingerprint()
+		if r.req.Step == RenewPrepare {
+			err = tx.Audit(r.audit("prepare-ca", describeCA(ca), done, fmt.Sprintf("SHA-256 %x", row.Next)))
+		} else {
+			err = r.activate(tx, row)
 		}
-		if r.req.Step != RenewPrepare {
-			return r.activate(tx, row)
+		if err != nil {
+			return err
 		}
-		return tx.Audit(r.audit("prepare-ca", describeCA(ca), done, fmt.Sprintf("SHA-256 %x", row.Next)))
+		return record(tx, row, was)
 	})
 	return err
 }
 
 func describeCA(ca *authority.Authority) string {
 	return ca.Certificate().SerialNumber.String() + " " + ca.Certificate().Subject.String()
-}
-
-// successor puts a CA into next/: one that was made elsewhere, or a new one. Its key is
-// encrypted if the active CA's is, with the same passphrase.
-func (r *renewal) successor(ctx context.Context, row store.Authority) (*authority.Authority, error) {
-	if r.req.Foreign == nil {
-		return r.make(ctx, row)
-	}
-	passphrase, err := r.passphrase()
-	if err != nil {
-		return nil, err
-	}
-	return r.locked.Install(*r.req.Foreign, row.Name, passphrase, r.now())
-}
-
-// checkForeign refuses a CA made elsewhere before anything is changed.
-func (r *renewal) checkForeign(row store.Authority) error {
-	f := r.req.Foreign
-	if f == nil {
-		return nil
-	}
-	if err := f.Check(row.Name, r.now()); err != nil {
-		return err
-	}
-	for _, sum := range append(slices.Clone(row.Old), row.Active) {
-		chain, err := r.locked.Chain(sum)
-		if err != nil {
-			return err
-		}
-		switch {
-		case chain[0].Equal(f.Chain[0]):
-			return fault.Errorf(fault.Exists, "this is the certificate of a CA that is trusted already: %q", chain[0].Subject.String())
-		case f.Clashes(chain[0]):
-			return fault.Errorf(fault.Denied, "another key has the name %q, by which verifiers find a CA", chain[0].Subject.String())
-		}
-	}
-	return nil
-}
-
-// passphrase returns the active CA's, empty for a key that is not encrypted.
-func (r *renewal) passphrase() ([]byte, error) {
-	encrypted, err := r.locked.KeyEncrypted()
-	if errors.Is(err, ErrKeyMissing) || err == nil && !encrypted {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	// Whether it is the right one shows when it opens that key.
-	if _, err := r.locked.Load(r.config.Passphrase); err != nil {
-		return nil, err
-	}
-	return r.config.Passphrase()
-}
-
-// make makes a CA in next/.
-func (r *renewal) make(ctx context.Context, row store.Authority) (*authority.Authority, error) {
-	n := authority.NewCA{Name: row.Name, Serial: 1, KeyAlgorithm: r.req.KeyAlgorithm, Now: r.now(), Lifetime: r.req.Lifetime}
-	if err := n.Check(); err != nil {
-		return nil, err
-	}
-	var err error
-	if n.Passphrase, err = r.passphrase(); err != nil {
-		return nil, err
-	}
-	n.Serial, err = r.reserveForCA(ctx, r.db, r.locked, row.ID)
-	if err != nil {
-		return nil, err
-	}
-	return r.locked.Prepare(n)
 }
 
 // activate makes the prepared CA the active one.
@@ -315,7 +319,7 @@ func (r *renewal) retire(tx *store.Tx, row *store.Authority) error {
 			return err
 		}
 		if ca.Live > 0 {
-			return &InUseError{ca}
+			return &InUseError{row.ID, ca}
 		}
 		if err := tx.Audit(r.audit("retire-ca", ca.Subject, done, fmt.Sprintf("SHA-256 %x", f))); err != nil {
 			return err
@@ -337,6 +341,9 @@ func (m *Manager) replaced(tx *store.Tx, d *authority.Directory, row store.Autho
 	}
 	out.Subject, out.CASerial, out.NotAfter = chain[0].Subject.String(), chain[0].SerialNumber.String(), chain[0].NotAfter
 	use, err := tx.CAUse(row.ID, f, m.now(), floor, holderSample)
+	if row.ID == ProjectRoot {
+		use, err = rootUse(tx, f, m.now(), holderSample)
+	}
 	if err != nil {
 		return out, err
 	}

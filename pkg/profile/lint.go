@@ -164,8 +164,6 @@ var projectCARules = slices.Concat(anyCARules, []rule{
 		func(c *linted) bool {
 			return c.Subject.CommonName == caCommonName(c.organization(), c.SerialNumber.String())
 		}},
-	{Finding{"project_issuer", "x509ctl", "the issuer is the root of projects, and not a cluster's CA"},
-		func(c *linted) bool { return slices.Equal(c.Issuer.Organization, []string{projectsOrganization}) }},
 })
 
 // selfSignedRules are those for roots.

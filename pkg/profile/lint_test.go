@@ -246,7 +246,7 @@ func TestLint(t *testing.T) {
 		{"a node's", lintedLeaf, append(mutants(), leafMutants()...), slices.Concat(allRules, nodeRules)},
 		{"a CA's", lintedCA, append(mutants(), caMutants()...), caRules},
 		{"the project root's", lintedProjectRoot, projectRootMutants(), projectRootRules[len(projectRootRules)-2:]},
-		{"a project's", lintedProjectCA, projectCAMutants(), projectCARules[len(projectCARules)-4:]},
+		{"a project's", lintedProjectCA, projectCAMutants(), projectCARules[len(projectCARules)-3:]},
 		{"a member's", lintedMember, memberMutants(), memberRules[len(leafRules):]},
 		{"a server's", lintedServer, serverMutants(), slices.Concat(projectRules, serverRules[len(serverRules)-2:])},
 		{"a decrypt key's", lintedDecrypt, decryptMutants(), decryptRules[len(leafRules):]},

@@ -44,7 +44,6 @@ func projectCAMutants() []mutant {
 		{"project_basic_constraints", setExtension(oidBasicConstraints, critical, []byte(rootConstraints))},
 		{"project_organization", subject("_p", "_p CA 300")},
 		{"project_name", subject("p", "q CA 300")},
-		{"project_issuer", func(_ testing.TB, s *certSpec) { s.issuer = commonName("cluster.example.com CA 1") }},
 		{"subject", func(_ testing.TB, s *certSpec) {
 			s.subject = tlv(tagSequence, rdn(attr(oidOrganization, 0x13, "p")), rdn(attr(oidCommonName, 0x0c, "p CA 300")))
 		}},
