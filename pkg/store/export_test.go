@@ -51,3 +51,37 @@ func (tx *Tx) Value(query string) (value string, err error) {
 	err = tx.row(query, nil, &value)
 	return value, err
 }
+
+// Explained lets fn use tx and returns how SQLite looks for what fn reads: each step of
+// each query.
+func (tx *Tx) Explained(fn func(*Tx) error) (steps []string, err error) {
+	x := *tx
+	x.session = &explaining{tx.session, &steps}
+	err = fn(&x)
+	tx.failed = x.failed
+	return steps, err
+}
+
+type explaining struct {
+	session
+	steps *[]string
+}
+
+func (e *explaining) query(query string, args ...any) (*sql.Rows, error) {
+	rows, err := e.session.query("EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			return nil, err
+		}
+		*e.steps = append(*e.steps, step)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	return e.session.query(query, args...)
+}
