@@ -163,7 +163,8 @@ func TestVPN(t *testing.T) {
 	refused("mallory", "self-signed certificate in certificate chain")
 	alice.stop()
 
-	c.ok("project", "member-remove", "alice", "--project", "tenant1", "--yes") // revokes her certificate
+	hers := identity{cert: filepath.Join(folders["alice"], "cert.pem"), key: filepath.Join(folders["alice"], "pk.pem")}
+	c.ok("cert", "revoke", number(t, hers), "--project", "tenant1", "--yes")
 	write(t, filepath.Join(dir, "crl.new"), 0o644, c.ok("ca", "crl", "--project", "tenant1"))
 	if err := os.Rename(filepath.Join(dir, "crl.new"), filepath.Join(dir, "crl.pem")); err != nil {
 		t.Fatal(err)

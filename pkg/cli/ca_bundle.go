@@ -10,10 +10,11 @@ import (
 )
 
 type caBundleOptions struct {
-	of     authorityFlags
-	out    string
-	p12    p12Options
-	output output
+	of      authorityFlags
+	out     string
+	ownOnly bool
+	p12     p12Options
+	output  output
 }
 
 func newCABundleCmd(a *app) *cobra.Command {
@@ -29,9 +30,19 @@ In PEM all of them are written, for openssl, socat, nginx, HAProxy and curl. Wit
 --p12 the authority's own are written as a trust store for Java, which takes each
 entry for a root. Its password keeps nothing secret.
 
+Programs that use OpenSSL look for a root, and accept whatever is below it: with a
+project's bundle they accept the members of every project who bring the certificate of
+their CA, and with that of a third party's intermediate its other customers. --own-only is
+for these programs: it writes the authority's own CAs alone, and that they are trusted by
+themselves.
+
 ` + p12PasswordHelp,
 		Example: `  # in PEM, to stdout
   x509ctl ca bundle > cluster-ca.pem
+
+  # for OpenVPN, nginx or HAProxy that let a project's members in
+  x509ctl project create tenant1
+  x509ctl ca bundle --project tenant1 --own-only > tenant1-ca.pem
 
   # for Java
   x509ctl ca bundle --p12 truststore.p12 --password-file password.txt`,
@@ -41,7 +52,8 @@ entry for a root. Its password keeps nothing secret.
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.out, "out", "", "write the certificates to `FILE`, which must not exist (default: - for stdout, or nowhere with --p12)")
+	f.StringVar(&o.out, "out", "", "write the certificates to `FILE`, which must not exist (default: - for stdout, or nowhere with --p12 alone)")
+	f.BoolVar(&o.ownOnly, "own-only", false, "only the authority's own CAs, trusted by themselves by what uses OpenSSL")
 	f.StringVar(&o.p12.file, "p12", "", "write a trust store to `FILE` as PKCS#12")
 	f.Var(&o.p12.profile, "p12-profile", "who can open the PKCS#12 file: modern2023 (the default), windows2016, legacy-rc2, modern2026")
 	f.StringVar(&o.p12.passwordFile, "password-file", "", "`FILE` whose first line is the password of the PKCS#12 file")
@@ -63,7 +75,7 @@ func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.out == "" && o.p12.file == "" {
+	if o.out == "" && (o.p12.file == "" || o.ownOnly) {
 		o.out = "-"
 	}
 	var files outfiles
@@ -81,7 +93,10 @@ func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
 		return err
 	}
 	own := v.Bundle.Own()
-	view := bundleView{Certificates: len(own) + len(v.Bundle.Path()), Own: len(own), Out: o.out, P12: o.p12.file}
+	view := bundleView{Certificates: len(own), Own: len(own), Out: o.out, P12: o.p12.file}
+	if !o.ownOnly {
+		view.Certificates += len(v.Bundle.Path())
+	}
 	if p12 != nil {
 		m, err := a.prepareP12(o.p12, o.p12.file == "-")
 		if err != nil {
@@ -97,7 +112,7 @@ func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
 		view.P12Profile, view.P12Password = string(m.profile), m.told()
 	}
 	if out != nil {
-		if err := out.commit(encodeBundle(own, v.Bundle)); err != nil {
+		if err := out.commit(o.encode(own, v.Bundle)); err != nil {
 			return err
 		}
 	}
@@ -106,6 +121,20 @@ func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
 		return nil
 	}
 	return show(a, o.output, view)
+}
+
+// encode returns what goes into the PEM file. By itself trusted, each own CA is there a
+// second time: nginx lists for its clients what it finds in the ordinary form. Of the two,
+// OpenSSL takes the first.
+func (o caBundleOptions) encode(own []*x509.Certificate, b *trust.Bundle) []byte {
+	if !o.ownOnly {
+		return encodeBundle(own, b)
+	}
+	text := trust.FormatTrusted(own)
+	for _, c := range own {
+		text = append(text, encodeCert(c.Raw)...)
+	}
+	return text
 }
 
 // encodeBundle returns all certificates in PEM, the authority's own first.

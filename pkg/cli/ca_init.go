@@ -38,8 +38,8 @@ self-signed certificate.
 
 Without a terminal nothing is asked. The cluster's name is then, when
 --cluster-name does not give it, the one in the certificate that is adopted, what
-Ganeti calls the cluster that has this directory, or the name of this host. The key is not encrypted unless
---ca-passphrase-file or --ask-passphrase gives a passphrase.
+Ganeti calls the cluster that has this directory, or the name of this host. The key is
+not encrypted unless --ca-passphrase-file or --ask-passphrase gives a passphrase.
 
 A directory that has the files serial and min-serial, but no key, is what a master
 failover leaves: the new CA goes on counting above both. A cert.pem and key.pem

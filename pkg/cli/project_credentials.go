@@ -34,7 +34,7 @@ func newProjectCredentialsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "credentials USER",
 		Short: "Make a member's archive of credentials, as Nova did",
-		Long: `Make a zip archive for a member of a project, as Nova did it until its Essex release:
+		Long: `Make a zip archive for a member of a project, as Nova did it until its Essex release.
 
     novarc         variables for euca2ools and others, for ". ./novarc"
     pk.pem         a new private key, for its owner alone
@@ -42,9 +42,9 @@ func newProjectCredentialsCmd(a *app) *cobra.Command {
     nova-vpn.conf  for OpenVPN, with --vpn-name
     cacert.pem     the project's CA certificates
 
-in this order. Each call makes another key and certificate; the earlier ones stay valid.
-With --encryption-cert there is decrypt-cert.pem, too, to which image bundles are
-encrypted: Nova used the CA's certificate for that.
+It has them in this order. Each call makes another key and certificate; the earlier
+ones stay valid. With --encryption-cert there is decrypt-cert.pem, too, to which image
+bundles are encrypted: Nova used the CA's certificate for that.
 
 What novarc does not know is left out of it, with a comment: URLs come from flags or the
 settings ec2_url, s3_url and nova_url, the keys of EC2 from flags. The file is there whole

@@ -17,6 +17,7 @@ import (
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/project"
 	"x509ctl/pkg/serial"
+	"x509ctl/pkg/trust"
 )
 
 type projectVPNOptions struct {
@@ -34,20 +35,22 @@ func newProjectVPNCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "vpn ID",
 		Short: "Make what an OpenVPN server needs to let a project's members in",
-		Long: `Make what an OpenVPN server needs to let a project's members in, and nobody else, as
-Nova's cloudpipe did:
+		Long: `Make what an OpenVPN server needs to let a project's members in, and nobody else.
+Nova's cloudpipe was such a server.
 
-    server.conf             its configuration, for OpenVPN 2.6 (openvpn --config server.conf)
-    server.key, server.crt  a new key, and its certificate
-    ca.crt                  the project's CA, in OpenSSL's form for what is trusted by itself
-    crl.pem                 its revocation list
-    client.conf             for members, who have cert.pem and pk.pem ("project credentials")
+    server.conf  its configuration, for OpenVPN 2.6: openvpn --config server.conf
+    server.key   a new key
+    server.crt   a certificate for it
+    ca.crt       the project's CA, in OpenSSL's form for what is trusted by itself
+    crl.pem      its revocation list
+    client.conf  for members, beside cert.pem and pk.pem of "project credentials"
 
 --name has to be registered with the project ("x509ctl project name-add").
 
-Put the project's crl.pem in the place of the server's after each revocation, and at least
-once a week, since it expires: OpenVPN reads it at the next connection. Make the files anew
-before the server's certificate expires, and when the project's CA is replaced.`,
+Put the project's crl.pem in the place of the server's after each revocation, and at
+least once a week, since it expires: OpenVPN reads it at the next connection. Make the
+files anew before the server's certificate expires, and when the project's CA is
+replaced.`,
 		Example: `  # on the server: openvpn --config server.conf
   mkdir vpn
   x509ctl project vpn tenant1 --name vpn.tenant1.example.com --out-dir vpn
@@ -139,7 +142,7 @@ func (f *vpnFiles) prepare(ctx context.Context, a *app, svc manager.Service, id 
 	if config.Network, err = netip.ParsePrefix(o.network); err != nil {
 		return fault.Errorf(fault.Malformed, "%.40q is no network like %s", o.network, defaultVPNNetwork)
 	}
-	f.data = map[string][]byte{project.VPNCA: project.TrustedPEM(v.Bundle.Own())}
+	f.data = map[string][]byte{project.VPNCA: trust.FormatTrusted(v.Bundle.Own())}
 	if f.data[project.VPNConfig], err = config.Server(); err != nil {
 		return err
 	}

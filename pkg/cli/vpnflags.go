@@ -14,6 +14,7 @@ import (
 	"x509ctl/pkg/manager"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/project"
+	"x509ctl/pkg/trust"
 )
 
 // What the commands for members and servers of a project have in common.
@@ -48,7 +49,7 @@ func (o *vpnOptions) given() bool { return o.remote != "" || o.port != defaultVP
 func (o *vpnOptions) config(id string, own []*x509.Certificate) project.VPN {
 	return project.VPN{
 		Project: id, Name: o.name, Remote: cmp.Or(o.remote, o.name), Port: o.port, TCP: o.proto.tcp,
-		Network: netip.MustParsePrefix(defaultVPNNetwork), CAs: own,
+		Network: netip.MustParsePrefix(defaultVPNNetwork), CAs: trust.FormatTrusted(own),
 	}
 }
 

@@ -1,9 +1,6 @@
 package project
 
 import (
-	"bytes"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,12 +23,12 @@ const (
 // Its configurations need OpenVPN 2.6, built with OpenSSL.
 type VPN struct {
 	Project string
-	Name    string              // in the server's certificate
-	Remote  string              // where clients find it: a DNS name or an IP address
-	Port    int                 // 1 to 65535
-	TCP     bool                // instead of UDP
-	Network netip.Prefix        // addresses inside the tunnel: IPv4, /16 to /29
-	CAs     []*x509.Certificate // the project's own, of which one at least
+	Name    string       // in the server's certificate
+	Remote  string       // where clients find it: a DNS name or an IP address
+	Port    int          // 1 to 65535
+	TCP     bool         // instead of UDP
+	Network netip.Prefix // addresses inside the tunnel: IPv4, /16 to /29
+	CAs     []byte       // whom clients trust, in PEM: trust.FormatTrusted of the project's
 }
 
 // check refuses what would not be a configuration.
@@ -110,24 +107,5 @@ key %s
 verify-x509-name %s name
 <ca>
 %s</ca>
-`, v.Project, certName, keyName, v.proto("-client"), v.Remote, v.Port, certName, keyName, vpnTLS, v.Name, TrustedPEM(v.CAs)), nil
-}
-
-// TrustedPEM returns CA certificates in OpenSSL's form for those that are trusted by
-// themselves ("TRUSTED CERTIFICATE"), for TLS servers and clients.
-//
-// OpenVPN finds a path to a root, and all projects have the same root: with that among
-// those it trusts, it would let members of every project in. With a project's CA alone, as
-// an ordinary certificate, it lets in nobody, for there is no root.
-func TrustedPEM(cas []*x509.Certificate) []byte {
-	// X509_CERT_AUX of OpenSSL's x_x509a.c: a SEQUENCE of, here, the SEQUENCE of purposes
-	// that the certificate is trusted for.
-	const aux = "\x30\x16\x30\x14" +
-		"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01" + // serverAuth
-		"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x02" // clientAuth
-	var out bytes.Buffer
-	for _, ca := range cas {
-		out.Write(pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: append(bytes.Clone(ca.Raw), aux...)}))
-	}
-	return out.Bytes()
+`, v.Project, certName, keyName, v.proto("-client"), v.Remote, v.Port, certName, keyName, vpnTLS, v.Name, v.CAs), nil
 }
