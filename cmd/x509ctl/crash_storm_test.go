@@ -25,6 +25,7 @@ import (
 // happen to its files. It remembers every certificate that ever left.
 type life struct {
 	*cluster
+	project  string            // whose CA it is; empty for the cluster's
 	base     string            // everything is below it
 	requests []string          // CSR files
 	issued   map[string]string // SHA-256 by issuer and number
@@ -40,32 +41,65 @@ const storm = 16
 
 func newLife(t *testing.T) *life { return newLifeOf(t, 12) }
 
-func newLifeOf(t *testing.T, requests int) *life {
+func newLifeOf(t *testing.T, requests int) *life { return newLifeIn(t, "", requests) }
+
+// newLifeIn begins the life of a project's CA, or of the cluster's.
+func newLifeIn(t *testing.T, project string, requests int) *life {
 	t.Helper()
 	base := t.TempDir()
 	l := &life{
-		cluster: &cluster{t, filepath.Join(base, "state")}, base: base,
+		cluster: &cluster{t, filepath.Join(base, "state")}, project: project, base: base,
 		issued: map[string]string{}, strange: make(chan string, 10_000),
 	}
 	l.ok("ca", "init", "--cluster-name", "cluster1.example.com")
-	l.addNodes()
+	if project != "" {
+		l.ok("project", "create", project)
+	}
+	l.addHolders()
 	for i := range requests {
-		name := fmt.Sprintf("node%d.example.com", i%2+1)
 		csr := filepath.Join(base, "requests", fmt.Sprintf("%d.csr", i))
 		if err := os.MkdirAll(filepath.Dir(csr), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		l.ok("cert", "gen-csr", name, "--key", filepath.Join(base, fmt.Sprintf("%d.key", i)), "--out", csr)
+		l.ok(l.about("cert", "gen-csr", l.holders()[i%2], "--key", filepath.Join(base, fmt.Sprintf("%d.key", i)), "--out", csr)...)
 		l.requests = append(l.requests, csr)
 	}
 	return l
 }
 
-func (l *life) addNodes() {
+// holders are the two that certificates are for.
+func (l *life) holders() []string {
+	if l.project != "" {
+		return []string{"user1", "user2"}
+	}
+	return []string{node1, node2}
+}
+
+func (l *life) addHolders() {
 	l.t.Helper()
-	for _, name := range []string{"node1.example.com", "node2.example.com"} {
+	if l.project != "" {
+		l.ok(l.about("project", "member-add", "user1", "user2", "--if-missing")...)
+		return
+	}
+	for _, name := range l.holders() {
 		l.ok("node", "add", name, "--if-missing")
 	}
+}
+
+// about makes arguments be about the CA whose life it is.
+func (l *life) about(args ...string) []string {
+	if l.project != "" {
+		args = append(args, "--project", l.project)
+	}
+	return args
+}
+
+// own is where a file of the CA lies in the state directory.
+func (l *life) own(name string) string {
+	if l.project != "" {
+		return filepath.Join("projects", l.project, name)
+	}
+	return filepath.Join("ca", name)
 }
 
 // out makes a directory for certificates, and remembers to look into it.
@@ -119,9 +153,9 @@ func (l *life) process(out string, disturbed *atomic.Bool) {
 		}
 		args = []string{"cert", "sign-csr", filepath.Dir(l.requests[0]), "--out-dir", name}
 	case 1:
-		args = []string{"cert", "issue", "node1.example.com", "--combined", name + ".pem"}
+		args = []string{"cert", "issue", l.holders()[0], "--combined", name + ".pem"}
 	}
-	cmd := l.command(args...)
+	cmd := l.command(l.about(args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -158,6 +192,7 @@ func excused(status int, stderr string) bool {
 		said   string
 	}{
 		{3, "there is no CA here"},                // the directory was moved away
+		{3, "there is no such project"},           // or is being restored
 		{5, "which was raised in the meantime"},   // the floor
 		{5, "belongs to no node of this cluster"}, // a CA was adopted
 		{7, "the serial hook did not confirm"},    // cutOff killed it
@@ -174,12 +209,12 @@ func excused(status int, stderr string) bool {
 func (l *life) next() {
 	l.t.Helper()
 	for range 6 {
-		r := l.call("cert", "sign-csr", l.requests[0], "--out", filepath.Join(l.out(), "next.pem"))
+		r := l.call(l.about("cert", "sign-csr", l.requests[0], "--out", filepath.Join(l.out(), "next.pem"))...)
 		switch {
 		case r.status == 0:
 			return
 		case r.status == 5 && strings.Contains(r.stderr, `"x509ctl node add"`):
-			l.addNodes() // who adopts a CA has to
+			l.addHolders() // who adopts a CA has to
 		case !refused(r.status, r.stderr):
 			l.t.Fatalf("the next certificate: exit status %d\n%s", r.status, r.stderr)
 		default:
@@ -203,7 +238,7 @@ func (l *life) follow(stderr string) {
 		l.ok("serial", "recover", "--restored", "--yes")
 	case says("hint: move it away") && says("x509ctl restore"):
 		l.moveDatabaseAway()
-	case says("x509ctl ca init --adopt") && rand.IntN(2) == 0:
+	case says("x509ctl ca init --adopt") && l.project == "" && rand.IntN(2) == 0:
 		l.ok("ca", "init", "--cluster-name", "cluster1.example.com", "--adopt")
 	case says("x509ctl restore"):
 		l.ok("restore", filepath.Join(l.base, "backup.tar"))
@@ -224,11 +259,11 @@ func (l *life) moveDatabaseAway() {
 // it, and against the inventory unless that may have lost some.
 func (l *life) look(lossy bool) {
 	l.t.Helper()
-	list := l.call("cert", "list", "-o", "json", "--kind", "all")
+	list := l.call(l.about("cert", "list", "-o", "json", "--kind", "all")...)
 	for lossy && refused(list.status, list.stderr) {
 		l.follow(list.stderr)
 		l.next()
-		list = l.call("cert", "list", "-o", "json", "--kind", "all")
+		list = l.call(l.about("cert", "list", "-o", "json", "--kind", "all")...)
 	}
 	if list.status != 0 {
 		l.t.Fatalf("listing: exit status %d\n%s", list.status, list.stderr)
@@ -251,6 +286,9 @@ func (l *life) look(lossy bool) {
 				l.t.Errorf("number %d was given twice", n)
 			}
 			l.issued[key] = sum
+			if c.IsCA && l.project != "" {
+				continue // of the root's count
+			}
 			if recorded := inventory[n]; recorded != sum && n >= count.MinSerial && !lossy {
 				l.t.Errorf("certificate %d is not in the inventory (%q), and not below min-serial %d", n, recorded, count.MinSerial)
 			}
@@ -270,7 +308,7 @@ type counter struct {
 
 func (l *life) count() counter {
 	l.t.Helper()
-	return parse[counter](l.t, l.ok("serial", "show", "-o", "json"))
+	return parse[counter](l.t, l.ok(l.about("serial", "show", "-o", "json")...))
 }
 
 // certificates reads every file below dir, which has to be whole.

@@ -76,25 +76,33 @@ func wantFull(t *testing.T, r result) {
 
 // TestFullDiskSign leaves ever more room on a disk, so that it fills at one step after
 // the other.
-func TestFullDiskSign(t *testing.T) {
+func TestFullDiskSign(t *testing.T) { fullDiskSign(t, "", 4, 120) }
+
+func TestFullDiskSignForProject(t *testing.T) { fullDiskSign(t, project, 16, 160) }
+
+// fullDiskSign tries every so many KiB of room, up to most.
+func fullDiskSign(t *testing.T, project string, step, most int) {
 	disk := mounted(t, 4096)
-	l := newLifeOf(t, 1)
+	l := newLifeIn(t, project, 1)
 	state := filepath.Join(disk, "state")
 	must(t, "cp", "-a", l.dir, state)
 	l.dir, l.base = state, disk
 	l.ok("serial", "recover", "--restored", "--yes")
 	calls := map[string]func(out string) []string{
 		"sign": func(out string) []string {
-			return []string{"cert", "sign-csr", l.requests[0], "--out", filepath.Join(out, "new.pem")}
+			return l.about("cert", "sign-csr", l.requests[0], "--out", filepath.Join(out, "new.pem"))
 		},
 		"issue": func(out string) []string {
-			return []string{"cert", "issue", "node1.example.com", "--combined", filepath.Join(out, "new.pem")}
+			return l.about("cert", "issue", l.holders()[0], "--combined", filepath.Join(out, "new.pem"))
 		},
-		"set-min":  func(string) []string { return []string{"serial", "set-min", "next"} },
-		"node add": func(string) []string { return []string{"node", "add", "node3.example.com"} },
+		"set-min": func(string) []string { return l.about("serial", "set-min", "next") },
 	}
-	failed := map[string]int{}
-	for kib := 0; kib <= 120; kib += 4 {
+	if project == "" {
+		calls["node add"] = func(string) []string { return []string{"node", "add", "node3.example.com"} }
+	}
+	failed, tried := map[string]int{}, 0
+	for kib := 0; kib <= most; kib += step {
+		tried++
 		for name, args := range calls {
 			out := l.out()
 			before := l.count()
@@ -126,8 +134,8 @@ func TestFullDiskSign(t *testing.T) {
 		}
 	}
 	for name := range calls {
-		if n := failed[name]; n == 0 || n == 31 {
-			t.Errorf("%s failed %d times of 31: the disk was never full in its middle", name, n)
+		if n := failed[name]; n == 0 || n == tried {
+			t.Errorf("%s failed %d times of %d: the disk was never full in its middle", name, n, tried)
 		}
 	}
 	t.Logf("failed: %v", failed)
@@ -153,7 +161,7 @@ func TestFullDiskInit(t *testing.T) {
 		}
 		resize(t, disk, 4096)
 		l := &life{cluster: c, base: disk, requests: request, issued: map[string]string{}}
-		l.addNodes()
+		l.addHolders()
 		l.after(struck{}, l.out())
 		if t.Failed() {
 			t.Fatalf("with %d KiB", kib)

@@ -143,17 +143,31 @@ func (s struck) harmless() bool {
 	return strings.Contains(s.lines, "/x509ctl.db") || strings.Contains(s.lines, "/state>")
 }
 
+// Of a project's CA, whose code is the cluster's, the calls are struck that keep its files
+// and the database together.
+var (
+	ofProject = slices.Concat(injections([]string{"fsync"}, ioError), injections([]string{"fsync", "renameat"}, killed))
+	project   = "p"
+)
+
 // TestInjectSign strikes the path that every certificate takes.
 func TestInjectSign(t *testing.T) {
-	all := slices.Concat(injections(changing, ioError), injections(looking, ioError), injections(filling, fullDisk), injections(changing, killed))
+	injectSign(t, "", slices.Concat(injections(changing, ioError), injections(looking, ioError), injections(filling, fullDisk), injections(changing, killed)))
+}
+
+func TestInjectSignForProject(t *testing.T) {
+	injectSign(t, project, slices.Concat(ofProject, injections([]string{"linkat"}, ioError), injections([]string{"pwrite64"}, killed)))
+}
+
+func injectSign(t *testing.T, project string, all []injection) {
 	strike(t, all, func(t *testing.T) (*cluster, func() []string, func(struck)) {
-		l := newLifeOf(t, 1)
+		l := newLifeIn(t, project, 1)
 		var out string
 		args := func() []string {
 			out = l.out()
-			return []string{"cert", "sign-csr", l.requests[0], "--out", filepath.Join(out, "node1.pem")}
+			return l.about("cert", "sign-csr", l.requests[0], "--out", filepath.Join(out, "leaf.pem"))
 		}
-		return l.cluster, args, func(s struck) { l.after(s, out, "node1.pem") }
+		return l.cluster, args, func(s struck) { l.after(s, out, "leaf.pem") }
 	})
 }
 
@@ -174,16 +188,21 @@ func TestInjectIssue(t *testing.T) {
 // TestInjectSetMin strikes a floor on its way up: it is the old one or the new one,
 // and the new one when it was said to be.
 func TestInjectSetMin(t *testing.T) {
-	all := slices.Concat(injections(changing, ioError), injections(filling, fullDisk), injections(changing, killed))
+	injectSetMin(t, "", slices.Concat(injections(changing, ioError), injections(filling, fullDisk), injections(changing, killed)))
+}
+
+func TestInjectSetMinOfProject(t *testing.T) { injectSetMin(t, project, ofProject) }
+
+func injectSetMin(t *testing.T, project string, all []injection) {
 	strike(t, all, func(t *testing.T) (*cluster, func() []string, func(struck)) {
-		l := newLifeOf(t, 1)
+		l := newLifeIn(t, project, 1)
 		var before, want int64
 		args := func() []string {
 			before, want = l.count().MinSerial, l.count().Last+1
-			return []string{"serial", "set-min", "next"}
+			return l.about("serial", "set-min", "next")
 		}
 		return l.cluster, args, func(s struck) {
-			b, err := os.ReadFile(l.path("ca", "min-serial"))
+			b, err := os.ReadFile(l.path(l.own("min-serial")))
 			var after int64
 			if _, scan := fmt.Sscanf(string(b), "%d\n", &after); err != nil || scan != nil {
 				t.Errorf("min-serial holds %q, %v", b, err)
@@ -191,7 +210,7 @@ func TestInjectSetMin(t *testing.T) {
 			if after != want && (after != before || s.status == 0 && !s.killed) {
 				t.Errorf("min-serial was %d and became %d, not %d", before, after, want)
 			}
-			l.ok("serial", "set-min", fmt.Sprint(want))
+			l.ok(l.about("serial", "set-min", fmt.Sprint(want))...)
 			l.after(s, l.out())
 		}
 	})
@@ -201,21 +220,27 @@ func TestInjectSetMin(t *testing.T) {
 // has what was said to be revoked, and has it in any case after the same command again. So
 // do the database and the file of blocked keys.
 func TestInjectRevoke(t *testing.T) {
-	all := slices.Concat(injections([]string{"fsync", "write", "renameat"}, ioError), injections(changing, killed))
+	injectRevoke(t, "", slices.Concat(injections([]string{"fsync", "write", "renameat"}, ioError), injections(changing, killed)))
+}
+
+func TestInjectRevokeInProject(t *testing.T) { injectRevoke(t, project, ofProject) }
+
+func injectRevoke(t *testing.T, project string, all []injection) {
 	strike(t, all, func(t *testing.T) (*cluster, func() []string, func(struck)) {
-		l := newLifeOf(t, 1)
+		l := newLifeIn(t, project, 1)
 		var number string
+		revoke := func() []string { return l.about("cert", "revoke", number, "--yes", "--reason", "keyCompromise") }
 		args := func() []string {
-			l.ok("cert", "issue", "node2.example.com", "--combined", filepath.Join(l.out(), "next.pem"))
+			l.ok(l.about("cert", "issue", l.holders()[1], "--combined", filepath.Join(l.out(), "next.pem"))...)
 			number = fmt.Sprint(l.count().Last)
-			return []string{"cert", "revoke", number, "--yes", "--reason", "keyCompromise"}
+			return revoke()
 		}
 		return l.cluster, args, func(s struck) {
 			if listed := l.listed(number); s.status == 0 && !s.killed && !listed {
 				t.Errorf("%s is said to be revoked, and is not on the list", number)
 			}
-			l.ok("cert", "revoke", number, "--yes", "--reason", "keyCompromise")
-			if !strings.Contains(read(t, l.path("ca", "blocked-keys")), " "+number+"\n") {
+			l.ok(revoke()...)
+			if !strings.Contains(read(t, l.path(l.own("blocked-keys"))), " "+number+"\n") {
 				t.Errorf("the key of %s is not blocked", number)
 			}
 			l.ok("ca", "check")
@@ -227,10 +252,10 @@ func TestInjectRevoke(t *testing.T) {
 	})
 }
 
-// listed reports whether a number is on the published list, which has to be whole.
+// listed reports whether a number is on the CA's published list, which has to be whole.
 func (l *life) listed(number string) bool {
 	l.t.Helper()
-	list, err := trust.ParseCRL([]byte(read(l.t, l.path("ca", "crl.pem"))))
+	list, err := trust.ParseCRL([]byte(read(l.t, l.path(l.own("crl.pem")))))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -279,7 +304,7 @@ func TestInjectInit(t *testing.T) {
 			}
 			// A life that begins here: the CA is another one each time.
 			l := &life{cluster: c, base: t.TempDir(), requests: request, issued: map[string]string{}}
-			l.addNodes()
+			l.addHolders()
 			l.after(s, l.out())
 		}
 	})
@@ -303,7 +328,7 @@ func (l *life) after(s struck, out string, files ...string) {
 	if s.status == 0 && !s.killed && len(names) != len(files) {
 		l.t.Errorf("it claims success and left %v", names)
 	}
-	r := l.call("cert", "sign-csr", l.requests[0], "--out", filepath.Join(l.out(), "next.pem"))
+	r := l.call(l.about("cert", "sign-csr", l.requests[0], "--out", filepath.Join(l.out(), "next.pem"))...)
 	if r.status != 0 {
 		l.t.Errorf("the next certificate: exit status %d\n%s", r.status, r.stderr)
 	}
@@ -314,10 +339,12 @@ func (l *life) after(s struck, out string, files ...string) {
 // wantNames checks that nothing lies in the directory but what belongs there.
 func (l *life) wantNames() {
 	l.t.Helper()
-	for dir, want := range map[string][]string{
-		l.dir:        {"ca", "x509ctl.db", "x509ctl.db-shm", "x509ctl.db-wal"},
-		l.path("ca"): {"blocked-keys", "bundle.pem", "cert.pem", "crl.pem", "key.pem", "lock", "min-serial", "serial"},
-	} {
+	state := []string{"ca", "x509ctl.db", "x509ctl.db-shm", "x509ctl.db-wal"}
+	ca := []string{"blocked-keys", "bundle.pem", "cert.pem", "crl.pem", "key.pem", "lock", "min-serial", "serial"}
+	if l.project != "" {
+		state, ca = append(state, "project-root", "projects"), append(ca, "chain.pem")
+	}
+	for dir, want := range map[string][]string{l.dir: state, filepath.Dir(l.path(l.own("serial"))): ca} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			l.t.Fatal(err)

@@ -14,38 +14,44 @@ import (
 
 // TestRevokeAtOnce has two processes revoke and publish at the same time, again and
 // again, and a third publish: the last list holds everything, and numbers only rise.
-func TestRevokeAtOnce(t *testing.T) {
-	const rounds = 6
-	c := newCluster(t)
+func TestRevokeAtOnce(t *testing.T) { revokeAtOnce(t, "", 6) }
+
+func TestRevokeAtOnceInProject(t *testing.T) { revokeAtOnce(t, project, 3) }
+
+func revokeAtOnce(t *testing.T, project string, rounds int) {
+	l := newLifeIn(t, project, 0)
 	out := t.TempDir()
-	for i := range 2 * rounds { // numbers 2 and on
-		c.ok("cert", "issue", "node1.example.com", "--combined", filepath.Join(out, fmt.Sprint(i, ".pem")))
+	first := l.count().Last + 1
+	for i := range 2 * rounds {
+		l.ok(l.about("cert", "issue", l.holders()[0], "--combined", filepath.Join(out, fmt.Sprint(i, ".pem")))...)
 	}
-	c.ok("ca", "crl", "--out", filepath.Join(out, "first.pem"))
+	l.ok(l.about("ca", "crl", "--out", filepath.Join(out, "first.pem"))...)
+	published := l.path(l.own("crl.pem"))
 	stop, watched := make(chan struct{}), make(chan error, 1)
-	go func() { watched <- watchCRL(c.path("ca", "crl.pem"), stop) }()
+	go func() { watched <- watchCRL(published, stop) }()
 	for round := range rounds {
+		next := first + int64(2*round)
 		calls := [][]string{
-			{"cert", "revoke", fmt.Sprint(2 + 2*round), "--reason", "superseded", "--yes"},
-			{"cert", "revoke", fmt.Sprint(3 + 2*round), "--reason", "keyCompromise", "--yes"},
-			{"ca", "crl", "--out", filepath.Join(out, fmt.Sprint("crl", round, ".pem"))},
+			l.about("cert", "revoke", fmt.Sprint(next), "--reason", "superseded", "--yes"),
+			l.about("cert", "revoke", fmt.Sprint(next+1), "--reason", "keyCompromise", "--yes"),
+			l.about("ca", "crl", "--out", filepath.Join(out, fmt.Sprint("crl", round, ".pem"))),
 		}
 		var wg sync.WaitGroup
 		for _, args := range calls {
 			wg.Go(func() {
-				if r := c.callQuietly(args...); r.status != 0 {
+				if r := l.callQuietly(args...); r.status != 0 {
 					t.Errorf("%q: exit status %d\n%s", args, r.status, r.stderr)
 				}
 			})
 		}
 		wg.Wait()
-		l, err := readCRL(c.path("ca", "crl.pem"))
+		list, err := readCRL(published)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for n := 2; n <= 3+2*round; n++ {
-			if _, listed := l.Find(big.NewInt(int64(n))); !listed {
-				t.Errorf("round %d: certificate %d is not on list %v", round, n, l.Number())
+		for n := first; n <= next+1; n++ {
+			if _, listed := list.Find(big.NewInt(n)); !listed {
+				t.Errorf("round %d: certificate %d is not on list %v", round, n, list.Number())
 			}
 		}
 	}
