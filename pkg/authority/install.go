@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"time"
 
 	"x509ctl/pkg/fault"
@@ -66,9 +67,16 @@ func checkLink(chain []*x509.Certificate, i, below int, now time.Time) error {
 		return fault.Errorf(fault.Denied, "it has a critical extension that is not understood: %.80s", cert.UnhandledCriticalExtensions[0])
 	case !strongKey(cert.PublicKey):
 		return fault.New(fault.Denied, "its key is too weak, or of an unknown kind")
+	case !allowsTLS(cert):
+		return fault.New(fault.Denied, "its extended key usage is not for TLS servers and clients: they would refuse what stands below it")
+	case demandsPolicy(cert, i+below+1):
+		return fault.New(fault.Denied, "it demands a certificate policy of what stands below it, and certificates made here have none")
 	}
 	if i < len(chain)-1 {
 		above := chain[i+1]
+		if cert.AuthorityKeyId != nil && above.SubjectKeyId != nil && !bytes.Equal(cert.AuthorityKeyId, above.SubjectKeyId) {
+			return fault.Errorf(fault.Denied, "its authority key identifier is not that of the next certificate, of %q, by which OpenSSL finds it", above.Subject.String())
+		}
 		if !bytes.Equal(cert.RawIssuer, above.RawSubject) || cert.CheckSignatureFrom(above) != nil {
 			return fault.Errorf(fault.Denied, "the next certificate, of %q, has not signed it: each has to be followed by its issuer", above.Subject.String())
 		}
@@ -78,6 +86,22 @@ func checkLink(chain []*x509.Certificate, i, below int, now time.Time) error {
 		return fault.Errorf(fault.Denied, "it is the last, and no root: the certificate of its issuer, %q, is missing", cert.Issuer.String())
 	}
 	return nil
+}
+
+// allowsTLS reports whether a CA's certificate leaves room for servers and clients below it:
+// programs hold the extended key usage of each CA against the purpose, though RFC 5280
+// does not. OpenSSL does not take anyExtendedKeyUsage for all.
+func allowsTLS(cert *x509.Certificate) bool {
+	if len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 {
+		return true
+	}
+	return slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+}
+
+// demandsPolicy reports whether a CA's certificate demands a policy of a path that goes on
+// with so many certificates below it (RFC 5280, section 4.2.1.11).
+func demandsPolicy(cert *x509.Certificate, below int) bool {
+	return (cert.RequireExplicitPolicy > 0 || cert.RequireExplicitPolicyZero) && cert.RequireExplicitPolicy <= below
 }
 
 // strongKey bounds the keys of those above a CA; the CA's own is judged by the profile.

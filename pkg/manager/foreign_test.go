@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -124,6 +125,9 @@ func TestForeignCARefused(t *testing.T) {
 	edited := func(edit func(*x509.Certificate)) *ForeignCA {
 		return w.below(root, "intermediate", profile.ECDSAP256, nil, edit).with(root)
 	}
+	mail := w.below(nil, "mail root", profile.ECDSAP256, nil, func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}
+	})
 	short := w.below(nil, "short root", profile.ECDSAP256, nil, pathLen(0))
 	late := w.below(nil, "late root", profile.ECDSAP256, nil, func(c *x509.Certificate) { c.NotAfter = w.now.Add(-time.Second) })
 	for what, tc := range map[string]struct {
@@ -143,6 +147,17 @@ func TestForeignCARefused(t *testing.T) {
 		"our name excluded":   {edited(func(c *x509.Certificate) { c.ExcludedDNSDomains = []string{"example.com"} }), fault.Denied},
 		"others permitted":    {edited(func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.org"} }), fault.Denied},
 		"an unknown critical": {edited(func(c *x509.Certificate) { c.ExtraExtensions = unknownCritical }), fault.Denied},
+		"no EKU of clients":   {edited(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), fault.Denied},
+		"any EKU":             {edited(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }), fault.Denied},
+		"an unknown EKU": {edited(func(c *x509.Certificate) {
+			c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}}
+		}), fault.Denied},
+		"a root with an EKU": {w.below(mail, "intermediate", profile.ECDSAP256, nil, nil).with(mail), fault.Denied},
+		"policies, at once":  {edited(policyAfter(0)), fault.Denied},
+		"policies of leaves": {edited(policyAfter(1)), fault.Denied},
+		"another authority's key": {edited(func(c *x509.Certificate) {
+			c.AuthorityKeyId, c.ExtraExtensions = nil, []pkix.Extension{{Id: []int{2, 5, 29, 35}, Value: []byte{0x30, 3, 0x80, 1, 9}}}
+		}), fault.Denied},
 		"our name, not our key": {w.below(root, "cluster.example.com CA 1", profile.ECDSAP256, nil, func(c *x509.Certificate) {
 			c.RawSubject = mustParse(t, before.Certificate).RawSubject
 		}).with(root), fault.Denied},
@@ -165,6 +180,47 @@ func TestForeignCARefused(t *testing.T) {
 	}
 	_, err = w.install(m, RenewAtOnce, good.with(root))
 	w.wantKind("the same again", err, fault.Exists)
+}
+
+// policyAfter makes a CA demand a policy after so many more certificates.
+func policyAfter(n byte) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 36}, Critical: true, Value: []byte{0x30, 3, 0x80, 1, n}}}
+	}
+}
+
+// What a third party restricts, and leaves room for us.
+func TestForeignCAThatRestricts(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	root := w.below(nil, "third root", profile.ECDSAP256, nil, policyAfter(3))
+	for what, edit := range map[string]func(*x509.Certificate){
+		"TLS only": func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
+		},
+		"policies further down": policyAfter(2),
+		"a policy": func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 32}, Critical: true, Value: []byte{0x30, 6, 0x30, 4, 6, 2, 0x2a, 3}}}
+		},
+	} {
+		if _, err := w.install(m, RenewAtOnce, w.below(root, what, profile.ECDSAP256, nil, edit).with(root)); err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		leaf := w.leaf(m)
+		w.wantVerdict(what, w.files(m), leaf, true)
+		roots, between := x509.NewCertPool(), x509.NewCertPool()
+		roots.AddCert(root.cert)
+		for _, c := range w.files(m).bundle.Own() {
+			between.AddCert(c)
+		}
+		for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth} {
+			o := x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: w.now, KeyUsages: []x509.ExtKeyUsage{use}}
+			if _, err := leaf.Verify(o); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
 }
 
 var unknownCritical = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
