@@ -116,6 +116,10 @@ func (w *world) checkDeleted(m *Manager, id AuthorityID) {
 			return err
 		},
 		"a decrypt certificate": func() error { _, err := m.EncryptionCertificate(ctx, project); return err },
+		"another CA": func() error {
+			_, err := m.RenewCA(ctx, RenewRequest{Authority: id, Step: RenewCompromised})
+			return err
+		},
 		"a member": func() error {
 			_, err := m.AddMembers(ctx, AddMembersRequest{Project: project, Users: []string{"dave"}})
 			return err
@@ -208,6 +212,34 @@ func TestRevokeCA(t *testing.T) {
 	}
 	if _, err := m.RevokeCA(ctx, RevokeCARequest{Project: "gamma"}); !errors.Is(err, ErrNoProject) {
 		t.Errorf("none: %v", err)
+	}
+}
+
+// TestRevokedCAReplaced replaces a CA that was revoked: the new one signs, and what the
+// old one signed stays refused.
+func TestRevokedCAReplaced(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	ctx := context.Background()
+	id := w.memberships(m, "alpha", "alice")
+	old := w.signFor(m, id, profile.Member, "alice")[0].Certificate
+	if _, err := m.RevokeCA(ctx, RevokeCARequest{Project: "alpha"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.RenewCA(ctx, RenewRequest{Authority: id, Step: RenewAtOnce}); err != nil {
+		t.Fatal(err)
+	}
+	fresh := w.signFor(w.manager(), id, profile.Member, "alice")[0].Certificate
+	if err := w.verdict(m, fresh); err != nil {
+		t.Error(err)
+	}
+	wantRevoked(t, "the old CA's", w.verdict(m, old), "the CA certificate of")
+	// Revoking the one of that number, again, leaves the new one alone.
+	if out, err := m.RevokeCA(ctx, RevokeCARequest{Project: "alpha", CA: "2"}); err != nil || out.Already != 1 || len(out.Revoked) != 0 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if err := w.verdict(m, fresh); err != nil {
+		t.Error(err)
 	}
 }
 

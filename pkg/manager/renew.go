@@ -158,6 +158,11 @@ func (r *renewal) change(ctx context.Context, fn func(*store.Tx, *store.Authorit
 		if row.Active == (authority.Fingerprint{}) {
 			return noAuthority(row.ID)
 		}
+		if ProjectOf(row.ID) != "" {
+			if _, err := liveProject(tx, row.ID); err != nil {
+				return err
+			}
+		}
 		was := alive(row)
 		if err := fn(tx, &row); err != nil || was.Equal(alive(row)) {
 			return err

@@ -236,6 +236,9 @@ func TestForeignProjectCAs(t *testing.T) {
 		t.Errorf("issued by %s", leaf[1].Subject)
 	}
 	w.judge("a third party's intermediate", w.q, leaf, true)
+	if _, err := w.m.RevokeCA(context.Background(), RevokeCARequest{Project: "q"}); !errors.Is(err, ErrNotOfRoot) {
+		t.Errorf("a third party's CA is revoked here: %v", err)
+	}
 	w.wantFindings(w.m)
 
 	// The cluster gets none that is above projects, in any way, and the other way round.

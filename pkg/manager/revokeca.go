@@ -16,6 +16,10 @@ import (
 // nothing any more.
 var ErrCARevoked = fault.New(fault.Denied, "the project's CA is revoked")
 
+// ErrNotOfRoot means that another than the root of projects signed the active CA of a
+// project, and so has to revoke it.
+var ErrNotOfRoot = fault.New(fault.Denied, "the project's CA was not signed by the root of projects: who signed it can revoke it")
+
 // RevokeCARequest names CAs of a project.
 type RevokeCARequest struct {
 	Project string
@@ -36,9 +40,16 @@ func (m *Manager) RevokeCA(ctx context.Context, req RevokeCARequest) (out Revoke
 	if err != nil {
 		return out, err
 	}
-	err = m.changeCAs(ctx, id, func(tx *store.Tx, _, above locked) error {
+	err = m.changeCAs(ctx, id, func(tx *store.Tx, own, above locked) error {
 		p, err := projectByID(tx, req.Project)
 		if err != nil {
+			return err
+		}
+		_, err = tx.CACertificate(ProjectRoot, own.row.Active)
+		if fault.KindOf(err) == fault.NotFound && req.CA == "" {
+			return ErrNotOfRoot
+		}
+		if err != nil && req.CA == "" {
 			return err
 		}
 		out, err = m.revokeCAs(tx, above, id, p, req.CA, req.Reason)

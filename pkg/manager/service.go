@@ -80,8 +80,8 @@ type Service interface {
 	// NotFound; Denied (*LiveError, ErrProjectDeleted).
 	DeleteProject(context.Context, DeleteProjectRequest) (DeletedProject, error)
 	// RevokeCA puts CAs of a project on the list of the root above, and publishes it. Those
-	// that are on it already are no error. Callers: operator. Errors: NotFound;
-	// *SpreadError, when all of it is done here.
+	// that are on it already are no error. Callers: operator. Errors: NotFound; Denied
+	// (ErrNotOfRoot); *SpreadError, when all of it is done here.
 	RevokeCA(context.Context, RevokeCARequest) (RevokeCAResult, error)
 	// Project returns a project by its id, in any letter case. Callers: operator.
 	// Errors: NotFound.
