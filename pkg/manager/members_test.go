@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -184,5 +186,103 @@ func TestNameIsOneSides(t *testing.T) {
 		if other := cmp.Or(registered, member); (node == nil) == (other == nil) {
 			t.Errorf("%s: node %v, project %v", name, node, other)
 		}
+	}
+}
+
+// TestNoneAfterRemoval has one process sign for a member, one by one and in pairs, while
+// another removes him: nothing is alive afterwards.
+func TestNoneAfterRemoval(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	ctx := context.Background()
+	id := w.memberships(m, "alpha", "alice")
+	var wg sync.WaitGroup
+	begun := make(chan struct{}, 200)
+	for k := range 2 {
+		signer := w.manager()
+		req := SignRequest{Authority: id, Items: []SignItem{{Request: csr(t, "alice")}, {Request: csr(t, "alice")}}[k:]}
+		wg.Go(func() {
+			for range 100 {
+				results, err := signer.Sign(ctx, req)
+				begun <- struct{}{}
+				if err != nil || results[0].Err != nil {
+					if err != nil || !errors.Is(results[0].Err, profile.ErrNotMember) {
+						t.Error(results, err)
+					}
+					return
+				}
+			}
+			t.Error("nobody was removed")
+		})
+	}
+	for range 4 {
+		<-begun
+	}
+	gone, err := m.RemoveMembers(ctx, RemoveMembersRequest{Project: "alpha", Users: []string{"alice"}})
+	if err != nil || gone[0].Revoked < 4 {
+		t.Errorf("%+v, %v", gone, err)
+	}
+	wg.Wait()
+	f := CertificateFilter{Authority: id, Status: store.Live}
+	if err := m.Certificates(ctx, f, func(c Certificate) error { return fmt.Errorf("%v is alive", c.Serial) }); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWrongProjects gives everything that takes the id of a project what is none: nothing
+// comes of it, in the directory or above.
+func TestWrongProjects(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	w.project(m, "tenant1")
+	before := w.tree()
+	ctx := context.Background()
+	none := func(Member) error { return nil }
+	for _, id := range []string{"", ".", "..", "../ca", "projects/../ca", "/etc", "tenant1/", "tenant1/..", "tenant1\x00", "t\u0435nant1",
+		"tenant1\n", " tenant1", strings.Repeat("a", 300), "project:tenant1", "root/", "nobody"} {
+		want := fault.Denied
+		if id == "nobody" {
+			want = fault.NotFound
+		}
+		for what, do := range map[string]func() error{
+			"delete": func() error { _, err := m.DeleteProject(ctx, DeleteProjectRequest{ID: id, Force: true}); return err },
+			"revoke": func() error { _, err := m.RevokeCA(ctx, RevokeCARequest{Project: id}); return err },
+			"add": func() error {
+				_, err := m.AddMembers(ctx, AddMembersRequest{Project: id, Users: []string{"alice"}})
+				return err
+			},
+			"remove": func() error {
+				_, err := m.RemoveMembers(ctx, RemoveMembersRequest{Project: id, Users: []string{"alice"}})
+				return err
+			},
+			"name": func() error {
+				_, err := m.AddProjectNames(ctx, AddProjectNamesRequest{Project: id, Names: []string{"x.example"}})
+				return err
+			},
+			"members": func() error { return m.Members(ctx, id, none) },
+			"show":    func() error { _, err := m.Project(ctx, id); return err },
+			"secret":  func() error { _, err := m.EncryptionCertificate(ctx, id); return err },
+			"decrypt": func() error { _, err := m.Decrypt(ctx, DecryptRequest{Project: id, Ciphertext: []byte{1}}); return err },
+		} {
+			w.wantKind(what+" "+id, do(), want)
+		}
+	}
+	if after := w.tree(); !slices.Equal(before, after) {
+		t.Errorf("there was %v, and now %v", before, after)
+	}
+	// Users and names that are none, in a project that there is.
+	users, err := m.AddMembers(ctx, AddMembersRequest{Project: "tenant1", Users: []string{"", "..", "../x", "a/b", "a b", "a\x00", "\u0430lice", strings.Repeat("a", 300)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range users {
+		w.wantKind("a user", r.Err, fault.Denied)
+	}
+	names, err := m.AddProjectNames(ctx, AddProjectNamesRequest{Project: "tenant1", Names: []string{"", "..", "../x", "*.x", "a\x00", "\u0430.example", "0x7f.1", strings.Repeat("a", 300)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range names {
+		w.wantKind("a name", r.Err, fault.Denied)
 	}
 }
