@@ -20,6 +20,22 @@ import (
 // ErrNoCRLSign means that no CA of the authority may sign revocation lists.
 var ErrNoCRLSign = profile.ErrNoCRLSign
 
+// CRLRequest asks for a revocation list.
+type CRLRequest struct {
+	Authority AuthorityID
+	CA        string // the serial number of the CA whose list is written, in decimal; empty for those of all
+	DER       bool   // write DER instead of PEM: one list, the active CA's unless CA names another
+}
+
+// A CRL describes a revocation list that was published.
+type CRL struct {
+	Number                 int64
+	ThisUpdate, NextUpdate time.Time
+	Entries                int
+	Floor                  serial.Floor
+	Issuers                []string // of the lists that were written
+}
+
 // CRL implements Service.
 //
 // The certificates on the list and its number come from one transaction, and the

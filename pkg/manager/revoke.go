@@ -63,6 +63,26 @@ func (m *Manager) blockCAKeys(tx *store.Tx, l *authority.Locked, id AuthorityID,
 	return nil
 }
 
+// RevokeRequest names what is to be revoked.
+type RevokeRequest struct {
+	Authority AuthorityID
+	Serials   []serial.Number // all of them, or none when one is not on record
+	Names     []string        // live certificates that have one of these names
+	All       bool            // all live certificates
+	// Reason is why. With profile.KeyCompromise each certificate's key is blocked for
+	// ever, and other live certificates of the same key are revoked as well.
+	Reason profile.Reason
+	// Progress, when not nil, is called with the number revoked so far.
+	Progress func(int)
+}
+
+// RevokeResult says what a RevokeRequest has changed.
+type RevokeResult struct {
+	Revoked int
+	Already int           // of the numbers asked for: revoked before
+	Sample  []Certificate // the first of those revoked, 1,000 at most
+}
+
 // revokeBatch is how many certificates one transaction revokes: others wait for it.
 const revokeBatch = 1000
 

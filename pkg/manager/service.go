@@ -352,42 +352,6 @@ type IssueRequest struct {
 	Lifetime  time.Duration
 }
 
-// RevokeRequest names what is to be revoked.
-type RevokeRequest struct {
-	Authority AuthorityID
-	Serials   []serial.Number // all of them, or none when one is not on record
-	Names     []string        // live certificates that have one of these names
-	All       bool            // all live certificates
-	// Reason is why. With profile.KeyCompromise each certificate's key is blocked for
-	// ever, and other live certificates of the same key are revoked as well.
-	Reason profile.Reason
-	// Progress, when not nil, is called with the number revoked so far.
-	Progress func(int)
-}
-
-// RevokeResult says what a RevokeRequest has changed.
-type RevokeResult struct {
-	Revoked int
-	Already int           // of the numbers asked for: revoked before
-	Sample  []Certificate // the first of those revoked, 1,000 at most
-}
-
-// CRLRequest asks for a revocation list.
-type CRLRequest struct {
-	Authority AuthorityID
-	CA        string // the serial number of the CA whose list is written, in decimal; empty for those of all
-	DER       bool   // write DER instead of PEM: one list, the active CA's unless CA names another
-}
-
-// A CRL describes a revocation list that was published.
-type CRL struct {
-	Number                 int64
-	ThisUpdate, NextUpdate time.Time
-	Entries                int
-	Floor                  serial.Floor
-	Issuers                []string // of the lists that were written
-}
-
 // PruneRequest names what may be forgotten.
 type PruneRequest struct {
 	Authority AuthorityID
