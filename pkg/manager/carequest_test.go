@@ -249,6 +249,24 @@ func TestRequestCACut(t *testing.T) {
 	w.wantRequest("swept", m, "")
 }
 
+// While the serial hook runs, without the lock, another process makes the request: there is
+// one then, and both show it.
+func TestRequestCAMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.init()
+	var other CARequest
+	w.config.SerialHook = func(context.Context, HookCall) error {
+		w.config.SerialHook = nil
+		other = w.request(w.manager(), false)
+		return nil
+	}
+	m := w.manager()
+	if got := w.request(m, false); got.Created || !other.Created || got.SPKIHash != other.SPKIHash {
+		t.Errorf("%q, and meanwhile %q", got.Subject, other.Subject)
+	}
+	w.wantRequest("both", m, other.Subject)
+}
+
 // The request's key is encrypted as the CA's is.
 func TestRequestCAPassphrase(t *testing.T) {
 	w := newWorld(t)

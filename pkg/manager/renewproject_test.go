@@ -180,6 +180,32 @@ func TestRenewProjectCompromised(t *testing.T) {
 	w.wantFindings(w.m)
 }
 
+// While the serial hook runs for the root's number, another process replaces the project's
+// CA, or the root: the first gives up, and nothing of it is left.
+func TestRenewProjectMeanwhile(t *testing.T) {
+	for _, what := range []string{"the project", "the root"} {
+		w := newTenancy(t)
+		id := w.p
+		if what == "the root" {
+			id = ProjectRoot
+		}
+		w.config.SerialHook = func(context.Context, HookCall) error {
+			w.config.SerialHook = nil
+			w.m = w.manager()
+			w.renewOf(id, RenewAtOnce, nil)
+			return nil
+		}
+		_, err := w.manager().RenewCA(context.Background(), RenewRequest{Authority: w.p, Step: RenewAtOnce})
+		if !errors.Is(err, ErrCAChanged) {
+			t.Errorf("%s meanwhile: %v", what, err)
+		}
+		w.judge(what, w.p, w.leafOf(w.p), true)
+		w.wantFindings(w.m)
+		w.renewOf(w.p, RenewAtOnce, nil)
+		w.judge(what, w.p, w.leafOf(w.p), true)
+	}
+}
+
 // The root is replaced, and retired when every project has a CA of the new one.
 func TestRenewProjectRoot(t *testing.T) {
 	w := newTenancy(t)
