@@ -81,9 +81,7 @@ func hints(cmd *cobra.Command, err error) []string {
 	var secrecy *durable.SecrecyError
 	var owner *durable.OwnerError
 	var file *outfileError
-	var node *manager.NoNodeError
 	var again *manager.ReissueAgainError
-	var taken *manager.NameTakenError
 	switch {
 	case isSpreadError(err):
 		return changeHints(err)
@@ -119,27 +117,13 @@ func hints(cmd *cobra.Command, err error) []string {
 			`if it is, put out what was issued since, too: run "x509ctl serial set-min next" first`,
 			fmt.Sprintf(`if not, give the number that is in force instead: x509ctl serial set-min %v --reissue …`, again.Floor),
 		}
-	case errors.As(err, &node) && node.AliasOf != "" && cmd.Name() == "remove":
-		return []string{"x509ctl node remove " + node.AliasOf}
-	case errors.As(err, &node):
-		return []string{"x509ctl node list"}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
-	case errors.As(err, &taken):
-		return []string{"a name is a node's or a project's, never both: take it from the other first, or use another"}
-	case cmd.Name() == "add" && cmd.Parent().Name() == "node" && fault.KindOf(err) == fault.Exists && cmd.Flags().Changed("if-missing"):
-		return []string{`its record is in "x509ctl node list", and is not changed: remove the node and add it anew`}
-	case cmd.Name() == "add" && cmd.Parent().Name() == "node" && fault.KindOf(err) == fault.Exists:
-		return []string{"with --if-missing it is no error to find the same"}
 	}
-	if h := keypairHints(cmd, err); h != nil {
-		return h
-	}
-	if h := decryptHints(cmd, err); h != nil {
-		return h
-	}
-	if h := projectHints(cmd, err); h != nil {
-		return h
+	for _, of := range []func(*cobra.Command, error) []string{nodeHints, keypairHints, decryptHints, projectHints} {
+		if h := of(cmd, err); h != nil {
+			return h
+		}
 	}
 	var invalid *trust.VerifyError
 	if errors.As(err, &invalid) {
