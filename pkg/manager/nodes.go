@@ -113,7 +113,7 @@ func (m *Manager) AddNode(ctx context.Context, req AddNodeRequest) (Node, error)
 			return fault.Errorf(fault.Exists, "%s is the name of the cluster", row.Name)
 		}
 		for _, key := range nodeKeys(n) {
-			if err := notOfProject(tx, key); err != nil {
+			if err := notOfProject(tx, key, m.now()); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,9 @@ package manager
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"time"
 
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/profile"
@@ -41,8 +43,9 @@ func notOfCluster(tx *store.Tx, cluster store.Authority, key string) error {
 }
 
 // notOfProject refuses a name, by the key that it is found by, that is registered with a
-// project or is a member's id. Error: [*NameTakenError].
-func notOfProject(tx *store.Tx, key string) error {
+// project, is a member's id, or is in a live certificate of one that was.
+// Error: [*NameTakenError].
+func notOfProject(tx *store.Tx, key string, now time.Time) error {
 	n, err := tx.ProjectName(key)
 	if err == nil {
 		return &NameTakenError{key, "is registered with project " + ProjectOf(n.Authority), fault.Exists}
@@ -53,6 +56,13 @@ func notOfProject(tx *store.Tx, key string) error {
 	id, err := tx.MemberAnywhere(key)
 	if err == nil {
 		return &NameTakenError{key, "is the id of a member of project " + ProjectOf(id), fault.Exists}
+	}
+	if fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	id, number, err := tx.LiveOfOthers(Cluster, key, now)
+	if err == nil {
+		return &NameTakenError{key, fmt.Sprintf("is in certificate %v of project %s, which is live", number, ProjectOf(id)), fault.Exists}
 	}
 	if fault.KindOf(err) != fault.NotFound {
 		return err

@@ -313,3 +313,33 @@ func TestReissueProject(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// TestAddNodeOfLiveName: a name in a live certificate of a project is no node's, whoever
+// lost it meanwhile.
+func TestAddNodeOfLiveName(t *testing.T) {
+	w := newWorld(t)
+	m := w.init()
+	ctx := context.Background()
+	id := w.memberships(m, "alpha", "alice")
+	w.signFor(m, id, "", "alice")
+	if _, err := m.RemoveMembers(ctx, RemoveMembersRequest{Project: "alpha", Users: []string{"alice"}, KeepCertificates: true}); err != nil {
+		t.Fatal(err)
+	}
+	var taken *NameTakenError
+	add := func(name string, aliases ...string) error {
+		_, err := m.AddNode(ctx, AddNodeRequest{Authority: Cluster, Name: name, Aliases: aliases})
+		return err
+	}
+	if err := add("ALICE"); !errors.As(err, &taken) || fault.KindOf(err) != fault.Exists {
+		t.Errorf("the name: %v", err)
+	}
+	if err := add("node3.example.com", "alice"); !errors.As(err, &taken) {
+		t.Errorf("as an alias: %v", err)
+	}
+	if _, err := m.Revoke(ctx, RevokeRequest{Authority: id, Names: []string{"alice"}, Reason: profile.AffiliationChanged}); err != nil {
+		t.Fatal(err)
+	}
+	if err := add("alice"); err != nil {
+		t.Errorf("after the revocation: %v", err)
+	}
+}

@@ -2,9 +2,11 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
+	"x509ctl/pkg/fault"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 )
@@ -51,6 +53,28 @@ func (tx *Tx) Certificates(f CertificateFilter, yield func(Certificate) error) e
 		next = tx.byExpiry(f)
 	}
 	return paged(tx, f.Limit, next, yield)
+}
+
+// LiveOfOthers returns a live certificate with a name, as of a time and by the floors of
+// the database, of any authority but id; CAs' are left out. It takes a look-up for each
+// authority: the CROSS JOINs keep SQLite from reading all names instead.
+// Errors: [fault.NotFound].
+func (tx *Tx) LiveOfOthers(id AuthorityID, name string, at time.Time) (of AuthorityID, n serial.Number, err error) {
+	err = tx.row(`
+SELECT c.authority, c.serial
+  FROM authorities AS a
+ CROSS JOIN certificate_names AS n
+ CROSS JOIN certificates AS c
+ WHERE n.authority = a.id AND n.name = ? AND n.role <> 2 AND c.authority = n.authority AND c.serial = n.serial
+   AND a.id <> ? AND c.kind <> 'ca' AND c.not_after >= ? AND c.serial >= a.floor
+   AND NOT EXISTS (SELECT 1 FROM revocations AS r WHERE r.authority = c.authority AND r.serial = c.serial)
+ ORDER BY c.authority, c.serial
+ LIMIT 1`,
+		[]any{profile.FoldName(name), string(id), at.Unix()}, (*string)(&of), &n)
+	if errors.Is(err, errNoRow) {
+		err = fault.Errorf(fault.NotFound, "no live certificate for %.100q", name)
+	}
+	return of, n, err
 }
 
 // scattered says whether the certificates in question lie, in the order of their

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"x509ctl/pkg/fault"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
@@ -223,5 +224,58 @@ func TestCountCertificates(t *testing.T) {
 				wantEqual(t, fmt.Sprint(at, floor), count(store.Cluster, at, floor), want)
 			}
 		}
+	})
+}
+
+// TestLiveOfOthers looks for certificates that keep a name from being a node's.
+func TestLiveOfOthers(t *testing.T) {
+	each(t, func(t *testing.T, s *storetest.Store) {
+		withTenant(t, s)
+		later := epoch.Add(time.Hour)
+		write(t, s, func(tx *store.Tx) error {
+			must(t, tx.PutAuthority(store.Authority{ID: store.Cluster, Created: epoch}))
+			must(t, tx.PutAuthority(store.Authority{ID: "project:other", Counter: serial.Row{Reserved: 9, Floor: 5}, Created: epoch}))
+			var all []store.Certificate
+			for n, c := range map[serial.Number]store.Certificate{
+				1: {Authority: store.Cluster, CommonName: "own.example.com"},
+				2: {Authority: tenant, CommonName: "Alice", Holder: "alice"},
+				3: {Authority: tenant, CommonName: "vpn.example.com", Names: []string{"vpn.example.com", "192.0.2.1"}},
+				4: {Authority: "project:other", CommonName: "below.example.com"},
+				5: {Authority: tenant, CommonName: "expired.example.com", NotAfter: epoch},
+				6: {Authority: tenant, CommonName: "revoked.example.com"},
+				7: {Authority: tenant, CommonName: "ca.example.com", Kind: store.KindCA},
+				8: {Authority: tenant, CommonName: "x", Holder: "holder.example.com"},
+			} {
+				c.Serial, c.State, c.Created, c.NotBefore, c.Fingerprint = n, "issued", epoch, epoch, [32]byte{byte(n)}
+				if c.Kind == "" {
+					c.Kind = string(profile.Member)
+				}
+				if c.NotAfter.IsZero() {
+					c.NotAfter = later
+				}
+				all = append(all, c)
+			}
+			must(t, tx.InsertCertificates(all))
+			return tx.Revoke(store.Revocation{Authority: tenant, Serial: 6, Reason: profile.Superseded, Since: epoch})
+		})
+		read(t, s, func(tx *store.Tx) error {
+			for name, want := range map[string]serial.Number{
+				"ALICE": 2, "vpn.example.com": 3, "192.0.2.1": 3,
+				"own.example.com": 0, "below.example.com": 0, "expired.example.com": 0, "revoked.example.com": 0,
+				"ca.example.com": 0, "holder.example.com": 0, "nobody": 0,
+			} {
+				of, n, err := tx.LiveOfOthers(store.Cluster, name, later)
+				if want == 0 {
+					wantKind(t, name, err, fault.NotFound)
+					continue
+				}
+				must(t, err)
+				wantEqual(t, name, n, want)
+				wantEqual(t, name, of, tenant)
+			}
+			_, _, err := tx.LiveOfOthers(store.Cluster, "alice", later.Add(time.Second))
+			wantKind(t, "a second later", err, fault.NotFound)
+			return nil
+		})
 	})
 }

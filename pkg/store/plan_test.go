@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,4 +67,23 @@ func ignore(err error) error {
 		return nil
 	}
 	return err
+}
+
+// TestLiveOfOthersPlan wants a look-up for each authority, and no reading of certificates.
+func TestLiveOfOthersPlan(t *testing.T) {
+	s := storetest.SQLite(t).Open(t, store.Options{})
+	var steps []string
+	err := s.Read(t.Context(), func(tx *store.Tx) (err error) {
+		steps, err = tx.Explained(func(tx *store.Tx) error {
+			_, _, err := tx.LiveOfOthers(store.Cluster, "alice", epoch)
+			return ignore(err)
+		})
+		return err
+	})
+	must(t, err)
+	for _, table := range []string{"n", "c", "r"} {
+		if !slices.ContainsFunc(steps, func(step string) bool { return strings.HasPrefix(step, "SEARCH "+table+" USING") }) {
+			t.Errorf("%s is not searched:\n%s", table, strings.Join(steps, "\n"))
+		}
+	}
 }
