@@ -23,8 +23,8 @@ func (e *DecryptKeyError) Error() string {
 func (e *DecryptKeyError) FaultKind() fault.Kind { return fault.Unavailable }
 
 // decrypt asks whether the key and the certificate that secrets for a project are encrypted
-// to belong together, if there are any, and the certificate is good. That it ends soon is
-// said of the CA, with which it ends.
+// to belong together, if there are any, and the certificate is good: for a project that is not
+// deleted. That it ends soon is said of the CA, with which it ends.
 func (e *examination) decrypt() {
 	if e.ca == nil || roleOf(e.req.Authority) != authority.ProjectCA || e.said(authority.DecryptKeyName, authority.DecryptCertName) {
 		return
@@ -40,7 +40,9 @@ func (e *examination) decrypt() {
 	case fault.KindOf(err) == fault.NotFound && !has:
 		return
 	case fault.KindOf(err) == fault.NotFound:
-		e.say(SeverityWarning, certPath, &DecryptKeyError{"it has a key for that, and no certificate"})
+		if !e.deleted {
+			e.say(SeverityWarning, certPath, &DecryptKeyError{"it has a key for that, and no certificate"})
+		}
 		return
 	case err != nil:
 		e.unread(certPath, err)
@@ -58,7 +60,7 @@ func (e *examination) decrypt() {
 		e.say(SeverityError, keyPath, ErrDecryptMismatch)
 		return
 	}
-	if e.row == nil || e.said(authority.BundleName, authority.FloorName, authority.CRLName) {
+	if e.row == nil || e.deleted || e.said(authority.BundleName, authority.FloorName, authority.CRLName) {
 		return
 	}
 	v, err := e.verifier()
