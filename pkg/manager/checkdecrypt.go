@@ -66,7 +66,7 @@ func (e *examination) decrypt() {
 	v, err := e.verifier()
 	if err == nil {
 		var good bool
-		if good, err = v.acceptsDecrypt(cert, e.now.Unix()); err == nil && !good {
+		if good, err = v.acceptsDecrypt(e.req.Authority, cert, e.now); err == nil && !good {
 			e.say(SeverityWarning, certPath, &DecryptKeyError{"its certificate for that has expired, was revoked, or is of no CA that is trusted"})
 		}
 	}

@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
+	"time"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
+	"x509ctl/pkg/trust"
 )
 
 // EncryptionCertificate implements Service. Where a good certificate is published, it
@@ -68,7 +69,7 @@ func (m *Manager) publishedDecrypt(ctx context.Context, id AuthorityID) (*x509.C
 	if err != nil {
 		return nil, err
 	}
-	good, err := v.acceptsDecrypt(cert, m.now().Unix())
+	good, err := v.acceptsDecrypt(id, cert, m.now())
 	if err == nil && !good {
 		err = errDecryptStale
 	}
@@ -108,26 +109,18 @@ func (m *Manager) hasDecryptKey(id AuthorityID) (bool, error) {
 	return d.HasDecryptKey()
 }
 
-// acceptsDecrypt reports whether a decrypt certificate is valid at a time, of an own CA,
-// and not revoked.
-func (v Verifier) acceptsDecrypt(cert *x509.Certificate, now int64) (bool, error) {
-	if now < cert.NotBefore.Unix() || now > cert.NotAfter.Unix() || !cert.SerialNumber.IsInt64() ||
-		!v.Floor.Accepts(serial.Number(cert.SerialNumber.Int64())) {
-		return false, nil
-	}
-	signed := false
-	for _, ca := range v.Bundle.Own() {
-		signed = signed || cert.CheckSignatureFrom(ca) == nil
-	}
+// acceptsDecrypt reports whether a project's decrypt certificate is good at a time.
+func (v Verifier) acceptsDecrypt(id AuthorityID, cert *x509.Certificate, at time.Time) (bool, error) {
 	list, err := v.List()
-	if err != nil || list == nil || !signed {
-		return signed, err
-	}
-	if list, err = v.Bundle.Believed(list); err != nil {
+	if err != nil {
 		return false, err
 	}
-	_, revoked := list.Find(new(big.Int).Set(cert.SerialNumber))
-	return !revoked, nil
+	err = trust.Check{Bundle: v.Bundle, Floor: v.Floor, CRL: list, At: at, Project: ProjectOf(id)}.VerifyEncryption(cert)
+	var flaw *trust.VerifyError
+	if errors.As(err, &flaw) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // renewDecrypt sees to a decrypt certificate of the active CA: with the key that is there,
@@ -140,8 +133,8 @@ func (m *Manager) renewDecrypt(ctx context.Context, id AuthorityID) (*x509.Certi
 	if _, err := m.signer(id); err != nil {
 		return nil, err
 	}
-	err := m.read(ctx, id, func(tx *store.Tx, _ store.Authority) error {
-		_, err := liveProject(tx, id)
+	err := m.read(ctx, id, func(tx *store.Tx, row store.Authority) error {
+		_, err := signingProject(tx, row)
 		return err
 	})
 	if err != nil {

@@ -47,7 +47,7 @@ func (c Check) checkShape(leaf *x509.Certificate) error {
 }
 
 func (c Check) checkTime(leaf *x509.Certificate) error {
-	begin, end, now := leaf.NotBefore.Unix(), leaf.NotAfter.Unix(), c.At.Unix()
+	begin, end := leaf.NotBefore.Unix(), leaf.NotAfter.Unix()
 	most, about := int64(MaxLifetime/time.Second), "less than a week"
 	if c.Project != "" {
 		most, about = int64(MaxProjectLifetime/time.Second), "a year"
@@ -58,9 +58,16 @@ func (c Check) checkTime(leaf *x509.Certificate) error {
 	case end-begin > most:
 		return refuse(BadLifetime, "%s is made for %d s, from %s to %s; at most %d s are accepted, %s",
 			label(leaf), end-begin, date(leaf.NotBefore), date(leaf.NotAfter), most, about)
-	case now < begin:
+	}
+	return c.checkDates(leaf)
+}
+
+// checkDates is checkTime for a certificate of whatever lifetime.
+func (c Check) checkDates(leaf *x509.Certificate) error {
+	switch now := c.At.Unix(); {
+	case now < leaf.NotBefore.Unix():
 		return refuse(NotYetValid, "%s is not valid before %s; the time is %s", label(leaf), date(leaf.NotBefore), date(c.At))
-	case now > end:
+	case now > leaf.NotAfter.Unix():
 		return refuse(Expired, "%s expired on %s; the time is %s", label(leaf), date(leaf.NotAfter), date(c.At))
 	}
 	return nil
