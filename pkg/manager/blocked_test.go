@@ -199,3 +199,33 @@ func TestBlockedKeysDamaged(t *testing.T) {
 	})
 	h.wantStolen("repaired")
 }
+
+// Each authority has its own: a key that is blocked in one project is not in another.
+func TestBlockedKeysOfAProject(t *testing.T) {
+	w := newTenancy(t)
+	ctx := context.Background()
+	stolen := spki(t)
+	issue := func(id AuthorityID) error {
+		_, err := w.m.Issue(ctx, IssueRequest{Authority: id, Name: "alice", SPKI: stolen})
+		return err
+	}
+	if err := issue(w.p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.m.Revoke(ctx, RevokeRequest{Authority: w.p, Serials: []serial.Number{1}, Reason: profile.KeyCompromise}); err != nil {
+		t.Fatal(err)
+	}
+	h := &history{world: w.world}
+	h.sql("DELETE FROM blocked_keys WHERE serial = 1", "UPDATE authorities SET blocked_size = 0")
+	if err := issue(w.p); !errors.Is(err, ErrKeyBlocked) {
+		t.Errorf("in its project: %v", err)
+	}
+	if err := issue(w.q); err != nil {
+		t.Errorf("in another: %v", err)
+	}
+	b, err := os.ReadFile(h.path("projects", "p", "blocked-keys"))
+	if want := fmt.Sprintf("%x 1\n", sha256.Sum256(stolen)); err != nil || string(b) != want {
+		t.Errorf("the file holds %q, %v; want %q", b, err, want)
+	}
+	h.wantFindingsOf("blocked-keys")
+}

@@ -147,11 +147,12 @@ func (e *SharedIssuerError) Error() string {
 func (e *SharedIssuerError) FaultKind() fault.Kind { return fault.Denied }
 
 // checkShared refuses a CA made elsewhere that shares an issuer with the other side: for
-// the cluster that is every project, and for a project the cluster. Error: [*SharedIssuerError].
+// the cluster that is every project, and for a project the cluster. What the root has signed
+// has no issuers but the root's. Error: [*SharedIssuerError].
 func (r *renewal) checkShared(ctx context.Context, f authority.ForeignCA) error {
-	var others []store.Authority
+	others := map[AuthorityID][]authority.Fingerprint{}
 	err := r.db.Read(ctx, func(tx *store.Tx) error {
-		others = nil
+		clear(others)
 		ids, err := tx.AuthorityIDs()
 		if err != nil {
 			return err
@@ -164,33 +165,39 @@ func (r *renewal) checkShared(ctx context.Context, f authority.ForeignCA) error 
 			if err != nil {
 				return err
 			}
-			others = append(others, row)
+			for _, sum := range append([]authority.Fingerprint{row.Active, row.Next}, row.Old...) {
+				_, err := tx.CACertificate(ProjectRoot, sum)
+				switch {
+				case sum == (authority.Fingerprint{}) || err == nil && ProjectOf(id) != "":
+				case err == nil || fault.KindOf(err) == fault.NotFound:
+					others[id] = append(others[id], sum)
+				default:
+					return err
+				}
+			}
 		}
 		return nil
 	})
-	for _, row := range others {
+	for id, sums := range others {
 		if err == nil {
-			err = r.checkSharedWith(row, f)
+			err = r.checkSharedWith(id, sums, f)
 		}
 	}
 	return err
 }
 
-func (r *renewal) checkSharedWith(row store.Authority, f authority.ForeignCA) error {
-	for _, sum := range append([]authority.Fingerprint{row.Active, row.Next}, row.Old...) {
-		if sum == (authority.Fingerprint{}) {
-			continue
-		}
-		d, err := r.directory(row.ID)
-		if err != nil {
-			return err
-		}
+func (r *renewal) checkSharedWith(id AuthorityID, sums []authority.Fingerprint, f authority.ForeignCA) error {
+	d, err := r.directory(id)
+	if err != nil {
+		return err
+	}
+	for _, sum := range sums {
 		chain, err := d.Chain(sum)
 		if err != nil {
 			return err
 		}
 		if name, shared := f.SharesIssuer(chain); shared {
-			return &SharedIssuerError{name, row.ID}
+			return &SharedIssuerError{name, id}
 		}
 	}
 	return nil
