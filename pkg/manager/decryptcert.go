@@ -77,7 +77,7 @@ func (m *Manager) publishedDecrypt(ctx context.Context, id AuthorityID) (*x509.C
 		return nil, err
 	}
 	cas, err := d.Public()
-	if err == nil && cert.CheckSignatureFrom(cas[0]) != nil {
+	if maybeCut(err) || err == nil && cert.CheckSignatureFrom(cas[0]) != nil {
 		err = errDecryptReplaced
 	}
 	return cert, err
@@ -130,7 +130,7 @@ func (v Verifier) acceptsDecrypt(id AuthorityID, cert *x509.Certificate, at time
 // Each step can be the last of a killed process: a key without a certificate gets one, a
 // certificate that is recorded is published, and those before it are revoked.
 func (m *Manager) renewDecrypt(ctx context.Context, id AuthorityID) (*x509.Certificate, error) {
-	if _, err := m.signer(id); err != nil {
+	if _, err := m.finishedSigner(ctx, id); err != nil {
 		return nil, err
 	}
 	err := m.read(ctx, id, func(tx *store.Tx, row store.Authority) error {

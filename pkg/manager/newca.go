@@ -72,7 +72,7 @@ func (r *renewal) make(ctx context.Context, row store.Authority) (ca, root *auth
 		Role: roleOf(row.ID), Name: row.Name, Serial: 1, KeyAlgorithm: r.req.KeyAlgorithm, Now: r.now(), Lifetime: r.req.Lifetime,
 	}
 	if n.Role == authority.ProjectCA {
-		if n.Root, err = r.signer(ProjectRoot); err != nil {
+		if n.Root, err = r.finishedSigner(ctx, ProjectRoot); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -133,10 +133,15 @@ func (m *Manager) clusterSecret(ctx context.Context) (name string, pass []byte, 
 		return "", nil, err
 	}
 	encrypted, err := d.KeyEncrypted()
+	if maybeCut(err) {
+		if err = m.publish(ctx, Cluster); err == nil {
+			encrypted, err = d.KeyEncrypted()
+		}
+	}
 	if err != nil || !encrypted {
 		return name, nil, err
 	}
-	if _, err := m.signer(Cluster); err != nil { // so it is the right one
+	if _, err := m.finishedSigner(ctx, Cluster); err != nil { // so it is the right one
 		return "", nil, err
 	}
 	pass, err = m.config.Passphrase()

@@ -157,12 +157,7 @@ func (m *Manager) Reissue(ctx context.Context, req ReissueRequest) error {
 // checkSigner refuses what no successor could be signed with, before everything is put
 // out.
 func (r *reissuer) checkSigner(ctx context.Context) error {
-	ca, err := r.signer(r.id)
-	if errors.Is(err, authority.ErrNotPublished) || fault.KindOf(err) == fault.NotFound {
-		if err = r.publish(ctx, r.id); err == nil {
-			ca, err = r.signer(r.id)
-		}
-	}
+	ca, err := r.finishedSigner(ctx, r.id)
 	if err != nil {
 		return err
 	}

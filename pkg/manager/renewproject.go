@@ -17,7 +17,7 @@ import (
 // reserveOfRoot takes a number of the root's for a CA that it is to sign.
 func (m *Manager) reserveOfRoot(ctx context.Context) (*authority.Authority, serial.Block, error) {
 	for range 3 {
-		root, err := m.signer(ProjectRoot)
+		root, err := m.finishedSigner(ctx, ProjectRoot)
 		if err != nil {
 			return nil, serial.Block{}, err
 		}

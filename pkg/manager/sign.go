@@ -80,8 +80,8 @@ const maxTries = 10
 // run takes jobs to their end. Its error is one that holds for all of them.
 func (m *Manager) run(ctx context.Context, t terms, jobs []*job) ([]SignResult, error) {
 	err := m.attempt(ctx, &t, jobs)
-	for try := 0; try < maxTries && (errors.Is(err, authority.ErrNotPublished) || fault.KindOf(err) == fault.NotFound); try++ {
-		// Perhaps a publication was cut, or the CA replaced. Nothing was spent yet.
+	for try := 0; try < maxTries && maybeCut(err); try++ {
+		// Or the CA was replaced. Nothing was spent yet.
 		if err = m.publish(ctx, t.id); err != nil {
 			break
 		}
@@ -109,6 +109,25 @@ func (m *Manager) attempt(ctx context.Context, t *terms, jobs []*job) error {
 		return m.signOne(ctx, t, ca, jobs[0])
 	}
 	return m.signMany(ctx, t, ca, jobs)
+}
+
+// maybeCut reports whether err can come from a publication that was cut, or that went on
+// while the CA was read: its files are moved one by one.
+func maybeCut(err error) bool {
+	return errors.Is(err, authority.ErrNotPublished) || errors.Is(err, ErrKeyMissing) || errors.Is(err, ErrKeyMismatch) ||
+		fault.KindOf(err) == fault.NotFound
+}
+
+// finishedSigner is signer, after a publication that was cut. It takes the authority's lock.
+func (m *Manager) finishedSigner(ctx context.Context, id AuthorityID) (*authority.Authority, error) {
+	ca, err := m.signer(id)
+	if !maybeCut(err) {
+		return ca, err
+	}
+	if err := m.publish(ctx, id); err != nil {
+		return nil, err
+	}
+	return m.signer(id)
 }
 
 // signer returns the published CA, ready to sign. Whether it is the active one
