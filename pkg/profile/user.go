@@ -7,9 +7,10 @@ const maxUserLength = maxCommonNameLength
 
 // ParseUser checks that s is the id of a user who may be a member of a project, and returns
 // it as given: 1 to 64 ASCII letters, digits and the characters "._@+-", the first of them
-// a letter or a digit. That takes in the hexadecimal ids of Keystone, mail addresses and
-// account names, and leaves out blanks, control characters, look-alikes of other scripts,
-// and what a shell or a path would take for something else.
+// a letter or a digit, the last no dot. That takes in the hexadecimal ids of Keystone, mail
+// addresses and account names, and leaves out blanks, control characters, look-alikes of
+// other scripts, what a shell or a path would take for something else, and the absolute
+// form of a DNS name, which is another spelling of a node's.
 //
 // Errors: [*NameError].
 func ParseUser(s string) (string, error) {
@@ -35,6 +36,9 @@ func userFlaw(s string) string {
 		case i == 0:
 			return "begins with " + strconv.QuoteRuneToASCII(r) + "; a letter or a digit has to be there"
 		}
+	}
+	if s[len(s)-1] == '.' {
+		return "ends in a dot"
 	}
 	return ""
 }

@@ -14,7 +14,7 @@ func TestParseUser(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", " a", "a ", "a b", ".", "..", "../a", "a/b", "-a", "_a", "@a", "a\x00", "a\n", "a\x1b[m", "a\u00a0",
-		"a\u202eb", "\u0430lice", "al\u0131ce", "\uff41", "a\xff", "CN=a", "a,b", "a:b", `a\b`, "*", strings.Repeat("a", 65), strings.Repeat("a", 300)} {
+		"a\u202eb", "\u0430lice", "al\u0131ce", "\uff41", "a\xff", "CN=a", "a,b", "a:b", "a.", "node1.example.com.", `a\b`, "*", strings.Repeat("a", 65), strings.Repeat("a", 300)} {
 		if got, err := ParseUser(bad); fault.KindOf(err) != fault.Denied || got != "" {
 			t.Errorf("%q: %q, %v", bad, got, err)
 		}
