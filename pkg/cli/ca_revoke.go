@@ -30,8 +30,8 @@ CA are refused, by "x509ctl cert verify" and by every program that asks for the 
 of the whole chain (openssl -crl_check_all, nginx, Apache). The CA signs nothing any more.
 What is revoked already is no error.
 
-All CAs that the project has or had are meant, unless --ca picks one by its serial number,
-such as one that was replaced because its key was stolen.
+All CAs that the project has or had are meant, unless --ca picks one by its serial number.
+To have another CA in the same step, "x509ctl ca renew-crypto --compromised".
 
 The cluster's own CA is not signed by anybody here, so nobody here can revoke it:
 "x509ctl ca renew-crypto --compromised" ends the trust in it.`,

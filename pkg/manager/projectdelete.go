@@ -57,8 +57,6 @@ const liveShown = 20
 type DeleteProjectRequest struct {
 	ID    string
 	Force bool // revoke its live certificates
-	// Progress, when not nil, is called with the number revoked so far.
-	Progress func(int)
 }
 
 // DeletedProject is what is left of a project.
@@ -83,7 +81,7 @@ func (m *Manager) DeleteProject(ctx context.Context, req DeleteProjectRequest) (
 	if err != nil {
 		return DeletedProject{}, err
 	}
-	r := revocation{Manager: m, req: RevokeRequest{Authority: id, All: true, Reason: profile.CessationOfOperation, Progress: req.Progress}}
+	r := revocation{Manager: m, req: RevokeRequest{Authority: id, All: true, Reason: profile.CessationOfOperation}}
 	err = r.targets(ctx)
 	out.Revoked = r.out.Revoked
 	if err != nil {

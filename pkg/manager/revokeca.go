@@ -152,10 +152,10 @@ func (m *Manager) listAbove(id AuthorityID) ([]byte, error) {
 		return nil, nil
 	}
 	d, err := m.directory(ProjectRoot)
-	if err != nil {
-		return nil, err
+	var data []byte
+	if err == nil {
+		data, err = d.CRL()
 	}
-	data, err := d.CRL()
 	if fault.KindOf(err) == fault.NotFound {
 		return nil, nil
 	}
