@@ -74,11 +74,11 @@ func checkLink(chain []*x509.Certificate, i, below int, now time.Time) error {
 	}
 	if i < len(chain)-1 {
 		above := chain[i+1]
-		if cert.AuthorityKeyId != nil && above.SubjectKeyId != nil && !bytes.Equal(cert.AuthorityKeyId, above.SubjectKeyId) {
-			return fault.Errorf(fault.Denied, "its authority key identifier is not that of the next certificate, of %q, by which OpenSSL finds it", above.Subject.String())
-		}
 		if !bytes.Equal(cert.RawIssuer, above.RawSubject) || cert.CheckSignatureFrom(above) != nil {
 			return fault.Errorf(fault.Denied, "the next certificate, of %q, has not signed it: each has to be followed by its issuer", above.Subject.String())
+		}
+		if cert.AuthorityKeyId != nil && above.SubjectKeyId != nil && !bytes.Equal(cert.AuthorityKeyId, above.SubjectKeyId) {
+			return fault.Errorf(fault.Denied, "its authority key identifier is not that of the next certificate, of %q, by which OpenSSL finds it", above.Subject.String())
 		}
 		return nil
 	}

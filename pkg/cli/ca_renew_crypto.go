@@ -211,19 +211,19 @@ func runCARenewCrypto(ctx context.Context, a *app, o caRenewCryptoOptions) error
 
 // noteRenewal says what is to be done after a step.
 func (a *app) noteRenewal(id manager.AuthorityID, step manager.RenewStep) {
-	dir := directoryOf(id)
-	switch step {
-	case manager.RenewPrepare:
+	dir, root := directoryOf(id), id == manager.ProjectRoot
+	switch {
+	case step == manager.RenewPrepare:
 		a.note("bring %s/bundle.pem and %s/crl.pem to all machines, and then: x509ctl ca renew-crypto%s --activate", dir, dir, projectFlag(id))
-	case manager.RenewActivate, manager.RenewAtOnce:
-		a.note("verifiers that don't have this bundle.pem refuse new certificates")
-	case manager.RenewCompromised:
+	case step == manager.RenewRetire || step == manager.RenewCancel:
+	case step == manager.RenewCompromised && root:
+		a.note("the bundles of projects have the stolen root still; one by one, x509ctl ca renew-crypto --project ID --compromised takes it out")
+	case step == manager.RenewCompromised:
 		a.note("no certificate that was issued so far is good any more: bring %s/bundle.pem to all machines, and issue new ones", dir)
-	case manager.RenewRetire, manager.RenewCancel:
-		return
-	}
-	if id == manager.ProjectRoot {
+	case root:
 		a.note("the CAs of projects are the old root's still: x509ctl ca renew-crypto --project ID renews one")
+	default:
+		a.note("verifiers that don't have this bundle.pem refuse new certificates")
 	}
 }
 

@@ -241,6 +241,28 @@ func TestRenewProjectRoot(t *testing.T) {
 	w.judge("a project that is new", w.memberships(w.m, "r", "alice"), w.leafOf("project:r"), true)
 }
 
+// The root's key is stolen: with its successor the bundles of projects are rid of it, one by one.
+func TestRenewProjectRootCompromised(t *testing.T) {
+	w := newTenancy(t)
+	old, err := w.m.Authority(context.Background(), ProjectRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.renewOf(ProjectRoot, RenewCompromised, nil)
+	for _, id := range []AuthorityID{w.p, w.q} {
+		w.renewOf(id, RenewCompromised, nil)
+		v, err := w.m.Verifier(context.Background(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if path := v.Bundle.Path(); len(path) != 1 || path[0].Equal(mustParse(t, old.Certificate)) {
+			t.Errorf("%s: in its bundle is %s", id, path[0].Subject)
+		}
+		w.judge("the new one", id, w.leafOf(id), true)
+	}
+	w.wantFindings(w.m)
+}
+
 // A third party's root is above projects, or an intermediate is a project's CA, and none of
 // it is above the cluster.
 func TestForeignProjectCAs(t *testing.T) {
