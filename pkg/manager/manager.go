@@ -123,6 +123,7 @@ type Manager struct {
 	directories map[AuthorityID]*authority.Directory
 	signers     map[AuthorityID]*authority.Authority
 	nodes       map[AuthorityID]*nodeTable
+	tables      map[AuthorityID]*table // of projects
 }
 
 var _ Service = (*Manager)(nil)
@@ -137,6 +138,7 @@ func New(c Config) *Manager {
 		directories: map[AuthorityID]*authority.Directory{},
 		signers:     map[AuthorityID]*authority.Authority{},
 		nodes:       map[AuthorityID]*nodeTable{},
+		tables:      map[AuthorityID]*table{},
 	}
 }
 

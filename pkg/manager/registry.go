@@ -79,7 +79,7 @@ func (t *table) of(tx *store.Tx, row store.Authority) (bool, error) {
 	return cluster.Generation == t.cluster, err
 }
 
-// table reads everything that a batch needs.
+// table returns what a batch needs, read once for each state of the store.
 func (m *Manager) table(tx *store.Tx, row store.Authority) (*table, error) {
 	if row.ID == Cluster {
 		nodes, err := m.nodeTable(tx, row)
@@ -88,6 +88,26 @@ func (m *Manager) table(tx *store.Tx, row store.Authority) (*table, error) {
 		}
 		return &table{registry{cluster: nodes.find}, row.Generation, 0, nodes.blocked}, nil
 	}
+	m.mu.Lock()
+	t := m.tables[row.ID]
+	m.mu.Unlock()
+	if t != nil {
+		if same, err := t.of(tx, row); same || err != nil {
+			return t, err
+		}
+	}
+	t, err := m.readTable(tx, row)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tables[row.ID] = t
+	return t, nil
+}
+
+// readTable reads that of a project.
+func (m *Manager) readTable(tx *store.Tx, row store.Authority) (*table, error) {
 	cluster, err := tx.Authority(Cluster)
 	if err != nil {
 		return nil, err
@@ -96,12 +116,11 @@ func (m *Manager) table(tx *store.Tx, row store.Authority) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &table{registry{cluster: nodes.find}, row.Generation, cluster.Generation, nil}
-	p, err := signingProject(tx, row)
+	p, err := liveProject(tx, row.ID)
 	if err != nil {
 		return nil, err
 	}
-	t.project = p.ID
+	t := &table{registry{cluster: nodes.find, project: p.ID}, row.Generation, cluster.Generation, nil}
 	if t.blocked, err = tx.BlockedKeys(row.ID); err != nil {
 		return nil, err
 	}

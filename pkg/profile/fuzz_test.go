@@ -86,6 +86,7 @@ func compareRequest(t *testing.T, r *Request, raw []byte) {
 	for _, n := range r.names {
 		allow = append(allow, n.text)
 	}
+	compareMember(t, r, raw)
 	a, err := Policy{Allow: allow}.ApproveRequest(r)
 	if err != nil {
 		return
@@ -116,6 +117,25 @@ func compareRequest(t *testing.T, r *Request, raw []byte) {
 	}
 	if len(a.Names()) > 1+len(c.DNSNames)+len(c.IPAddresses) {
 		t.Fatalf("%q are more names than crypto/x509 sees", a.Names())
+	}
+}
+
+// compareMember approves whoever asks as a member, and compares: crypto/x509 must see one
+// user, and no other name.
+func compareMember(t *testing.T, r *Request, raw []byte) {
+	t.Helper()
+	anybody := ProjectPolicy{Project: "p", Member: func(key string) (string, bool) { return key, true }}
+	a, err := anybody.ApproveMemberRequest(r)
+	if err != nil {
+		return
+	}
+	_ = r.Ignored(a)
+	c, err := x509.ParseCertificateRequest(raw)
+	if err != nil {
+		return
+	}
+	if FoldName(c.Subject.CommonName) != a.CommonName() || len(a.Names())+len(c.DNSNames)+len(c.IPAddresses)+len(c.EmailAddresses)+len(c.URIs) > 0 {
+		t.Fatalf("approved for %q, with %q:\n%x", a.CommonName(), a.Names(), raw)
 	}
 }
 

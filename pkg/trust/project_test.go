@@ -3,6 +3,8 @@ package trust_test
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,6 +12,28 @@ import (
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/trust"
 )
+
+func projectBundle(t *testing.T, cas ...*ca) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bundle.pem")
+	var data []byte
+	for _, a := range cas {
+		data = append(data, pemOf(a.cert)...)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func floorFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "min-serial")
+	if err := os.WriteFile(path, []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // TestProjectCheck puts the question of a project's verifier to a member's certificate,
 // and to others.
@@ -80,6 +104,15 @@ func TestProjectCheck(t *testing.T) {
 	if err := check.Verify(newLeaf(t, cluster)); fault.KindOf(err) != fault.Malformed {
 		t.Errorf("a member of no project: %v", err)
 	}
+	source, err := trust.OpenSource(trust.Files{Bundle: projectBundle(t, project, root), Floor: floorFile(t)},
+		trust.SourceOptions{Now: func() time.Time { return now }, Project: "alpha"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if check, err = source.Check(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, check.Verify(newLeaf(t, project, member, lifetime(year))), "", "")
 	if trust.MaxProjectLifetime != profile.MaxMemberLifetime {
 		t.Errorf("%v is accepted, %v is signed", trust.MaxProjectLifetime, profile.MaxMemberLifetime)
 	}
