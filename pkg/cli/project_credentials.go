@@ -160,6 +160,9 @@ func (o projectCredentialsOptions) fill(ctx context.Context, svc manager.Service
 	}
 	own := v.Bundle.Own()
 	if o.vpn.name != "" {
+		if o.vpn.name, err = spelled(ctx, svc, name, o.vpn.name); err != nil {
+			return err
+		}
 		if c.VPN, err = o.vpn.config(name, own).Client(); err != nil {
 			return err
 		}

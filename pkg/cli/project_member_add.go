@@ -28,8 +28,9 @@ the certificate's common name. With the role admin, they may also have those of
 servers, for the names that "project name-add" registers.
 
 An id has 1 to 64 ASCII letters, digits and the characters ._@+- and begins with a
-letter or a digit: Keystone's ids, mail addresses and account names are such. It is
-taken in every letter case, and it can't be a name of the cluster or of a node.
+letter or a digit, and ends in no dot: Keystone's ids, mail addresses and account names
+are such. It is taken in every letter case, and it can't be a name of the cluster or of
+a node.
 
 To add a member again with another --role changes the role, without --role or with the
 same it is an error; with --if-missing it is none. One that is refused does not stop the

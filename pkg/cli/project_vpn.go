@@ -138,6 +138,9 @@ func (f *vpnFiles) prepare(ctx context.Context, a *app, svc manager.Service, id 
 	if err != nil {
 		return err
 	}
+	if o.vpn.name, err = spelled(ctx, svc, p.ID, o.vpn.name); err != nil {
+		return err
+	}
 	config := o.vpn.config(p.ID, v.Bundle.Own())
 	if config.Network, err = netip.ParsePrefix(o.network); err != nil {
 		return fault.Errorf(fault.Malformed, "%.40q is no network like %s", o.network, defaultVPNNetwork)

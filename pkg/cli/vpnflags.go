@@ -53,6 +53,19 @@ func (o *vpnOptions) config(id string, own []*x509.Certificate) project.VPN {
 	}
 }
 
+// spelled returns a name of a project's as it is registered, and so as it stands in
+// certificates: clients of OpenVPN compare it octet by octet. Another is returned as it is.
+func spelled(ctx context.Context, svc manager.Service, project, name string) (string, error) {
+	key := profile.FoldName(name)
+	err := svc.ProjectNames(ctx, project, func(n manager.ProjectName) error {
+		if profile.FoldName(n.Name) == key {
+			name = n.Name
+		}
+		return nil
+	})
+	return name, err
+}
+
 // vpnProto is --proto. The zero vpnProto is udp.
 type vpnProto struct{ tcp bool }
 
