@@ -38,7 +38,10 @@ unless --keep-min-serial says that there are none.
 What was revoked after the backup is revoked again, if the ca/crl.pem that is in the
 directory lists it: leave it there, or bring a copy from another machine. Otherwise
 those revocations are lost, and so is what was blocked since: a compromised key whose
-certificate had expired, or is not in the backup, can get certificates again.`,
+certificate had expired, or is not in the backup, can get certificates again.
+
+Nodes, members and names of projects that were removed since the backup was made are
+there again, and deleted projects, too: remove them again, for they can get certificates.`,
 		Example: `  x509ctl restore x509ctl.tar`,
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,6 +86,7 @@ func runRestore(ctx context.Context, a *app, o restoreOptions) error {
 	if s.KeptSettings {
 		a.note("%s was there and stays as it is; the backup has another one", settingsFile)
 	}
+	a.note("nodes, members and names that were removed since the backup are there again, and so are deleted projects")
 	return afterChange(err, show(a, o.output, newSerialView(s.Serial)))
 }
 
