@@ -31,14 +31,15 @@ func newCAGenCSRCmd(a *app) *cobra.Command {
 		Short: "Make a key and a request for a CA that a third party signs",
 		Long: `Make a key and a certificate signing request (PKCS#10, PEM) for the cluster's next CA,
 or a project's, or the next root of all projects: an intermediate of a third party's,
-which must not be above the cluster and above projects as well. The key stays in the CA's directory, and is
-encrypted when the present one is, with the same passphrase. The present CA goes on.
+which must not be above the cluster and above projects as well. The key stays in the
+CA's directory, and is encrypted when the present one is, with the same passphrase.
+The present CA goes on.
 
 Whoever signs the request has to make a CA of it: critical basic constraints CA:TRUE, a
 key usage with keyCertSign and cRLSign, which the request asks for, and a subject key
-identifier; the path length has to leave room for the projects' CAs below their root. The
-subject may be changed, but not to that of the present CA. What comes
-back is installed, with all certificates above it up to the root, by
+identifier; the path length has to leave room for the projects' CAs below their root.
+The subject may be changed, but not to that of the present CA. What comes back is
+installed, with all certificates above it up to the root, by
 
     x509ctl ca renew-crypto --ca-certificate FILE
 
