@@ -69,7 +69,7 @@ func settingDefs(s *settings) []settingDef {
 	return []settingDef{
 		{"dir", "X509CTL_DIR", "dir", false, "the directory of the authority", &s.dir},
 		{"wait", "X509CTL_WAIT", "wait", true, "how long to wait for others that hold a lock", &s.wait},
-		{"lifetime", "X509CTL_LIFETIME", "", true, "lifetime of certificates, under a week", &s.lifetime},
+		{"lifetime", "X509CTL_LIFETIME", "", true, "lifetime of nodes' certificates, under a week", &s.lifetime},
 		{"key_type", "X509CTL_KEY_TYPE", "", true, "type of new keys", &s.keyType},
 		{"ca_passphrase_file", "X509CTL_CA_PASSPHRASE_FILE", "ca-passphrase-file", true, "file whose first line is the passphrase of the CA's key", &s.caPassphraseFile},
 		{"serial_copies", "", "", true, "list of further files that hold the highest serial number", &s.serialCopies},
