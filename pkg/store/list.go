@@ -240,8 +240,12 @@ SELECT count(*),
 	if err != nil {
 		return n, err
 	}
-	err = tx.row(`SELECT count(*) FROM revocations WHERE authority = ? AND not_after >= ? AND serial >= ?`,
-		[]any{string(id), now.Unix(), int64(floor)}, &n.Revoked)
+	err = tx.row(`
+SELECT count(*)
+  FROM revocations
+ WHERE authority = ? AND not_after >= ? AND serial >= ?
+   AND serial NOT IN (SELECT serial FROM certificates WHERE authority = ? AND kind = 'ca')`,
+		[]any{string(id), now.Unix(), int64(floor), string(id)}, &n.Revoked)
 	n.Live = n.Total - n.Expired - n.BelowFloor - n.Revoked
 	return n, err
 }
