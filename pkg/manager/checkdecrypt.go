@@ -37,7 +37,7 @@ func (e *examination) decrypt() {
 	}
 	cert, err := e.ca.DecryptCertificate()
 	switch {
-	case fault.KindOf(err) == fault.NotFound && !has:
+	case fault.KindOf(err) == fault.NotFound && (!has || e.deleted):
 		return
 	case fault.KindOf(err) == fault.NotFound:
 		if !e.deleted {
