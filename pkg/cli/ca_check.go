@@ -130,12 +130,13 @@ type findingView struct {
 	Remedy   []string `json:"remedy"`       // what to do about it; empty once it is repaired
 	Repaired string   `json:"repaired"`     // what --repair did; empty for nothing
 	Error    string   `json:"repair_error"` // why it could not
+	Project  string   `json:"project"`      // whose authority it is about; empty for the cluster's, and the root of projects
 }
 
 func newFindingView(cmd *cobra.Command, f manager.Finding) findingView {
 	v := findingView{
 		Severity: string(f.Severity), Check: f.Check, Path: f.Path,
-		Problem: f.Err.Error(), Repaired: f.Mended,
+		Problem: f.Err.Error(), Repaired: f.Mended, Project: manager.ProjectOf(f.Of),
 	}
 	if f.Failed != nil {
 		v.Error = f.Failed.Error()
@@ -154,7 +155,11 @@ func printFindings(a *app, o output, views []findingView) error {
 	}
 	var b strings.Builder
 	for _, v := range views {
-		fmt.Fprintf(&b, "%-7s  %-10s  %s\n", v.Severity, v.Check, escape(v.Problem))
+		whose := ""
+		if v.Project != "" {
+			whose = "project " + v.Project + ": "
+		}
+		fmt.Fprintf(&b, "%-7s  %-10s  %s%s\n", v.Severity, v.Check, whose, escape(v.Problem))
 		more := v.Remedy
 		if v.Error != "" {
 			more = append([]string{"could not be repaired: " + v.Error}, more...)

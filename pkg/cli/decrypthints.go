@@ -10,10 +10,11 @@ import (
 
 // decryptHints are the hints for secrets that are encrypted to a project.
 func decryptHints(cmd *cobra.Command, err error) []string {
-	var unusable *manager.DecryptKeyError
 	encrypts := cmd.Name() == "encrypt" || cmd.Flags().Changed("encryption-cert")
 	switch {
-	case errors.As(err, &unusable), errors.Is(err, manager.ErrNoDecryptKey), errors.Is(err, manager.ErrNoDecryptCertificate):
+	case errors.Is(err, manager.ErrNoDecryptKey):
+		return []string{"what was encrypted to another project needs --project with the id of that one"}
+	case errors.Is(err, manager.ErrNoDecryptCertificate):
 		return []string{`"x509ctl project show ID --encryption-cert" makes what is missing`}
 	case errors.Is(err, manager.ErrDecryptKeyLost):
 		return []string{

@@ -28,7 +28,7 @@ free. What was issued stays on record, and so do the ids: no other project gets 
 
 A project with live certificates is refused. With --force these are revoked. Then a last
 revocation list is published: "x509ctl ca crl --project ID" and "x509ctl ca bundle" go on
-to work for those who have to know.
+to work for those who have to know, and "x509ctl project decrypt" for old secrets.
 
 One that is refused does not stop the others. "x509ctl project list --all" has deleted
 ones, too.`,

@@ -31,6 +31,7 @@ func fileRemedies(f manager.Finding) []string {
 	var validity *manager.ValidityError
 	var list *manager.CRLError
 	var clock *manager.ClockError
+	var unusable *manager.DecryptKeyError
 	switch {
 	case errors.As(f.Err, &link):
 		return []string{fmt.Sprintf("look where it leads (ls -l %s), and put the file itself there, if it is yours: rm %s; mv FILE %s", path, path, path)}
@@ -46,6 +47,10 @@ func fileRemedies(f manager.Finding) []string {
 		return []string{"x509ctl ca renew-crypto" + projectFlag(f.Of)}
 	case errors.As(f.Err, &list):
 		return []string{"x509ctl ca crl" + projectFlag(f.Of)}
+	case errors.As(f.Err, &unusable):
+		return []string{"x509ctl project show " + manager.ProjectOf(f.Of) + " --encryption-cert"}
+	case errors.Is(f.Err, manager.ErrCARevoked):
+		return []string{"x509ctl ca renew-crypto" + projectFlag(f.Of) + " --compromised"}
 	case errors.Is(f.Err, manager.ErrInitCut):
 		return []string{`run "x509ctl ca init" again: it goes on where it was`}
 	case errors.Is(f.Err, manager.ErrProjectCut):
