@@ -31,10 +31,15 @@ func (k *keyTypeValue) Set(s string) error {
 // Type is the placeholder in help and man pages.
 func (*keyTypeValue) Type() string { return "TYPE" }
 
-// addKeyTypeFlag adds --key-type. k stays empty when it is not given.
+// addKeyTypeFlag adds --key-type. When it is not given, k stays what it is: empty for the
+// settings' type.
 func addKeyTypeFlag(cmd *cobra.Command, k *profile.KeyAlgorithm, usage string) {
 	words := keyTypeWords()
-	cmd.Flags().Var((*keyTypeValue)(k), "key-type", usage+": "+strings.Join(words, ", ")+" (default: key_type of the settings, "+string(defaultKeyType)+")")
+	usage += ": " + strings.Join(words, ", ")
+	if *k == "" {
+		usage += " (default: key_type of the settings, " + string(defaultKeyType) + ")"
+	}
+	cmd.Flags().Var((*keyTypeValue)(k), "key-type", usage)
 	completeWords(cmd, "key-type", words...)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,9 @@ or not at all. Old tools sign with RSA keys only, so that is the default.`,
 func runProjectCredentials(ctx context.Context, a *app, o projectCredentialsOptions) error {
 	if err := wantProject(o.project); err != nil {
 		return err
+	}
+	if slices.Contains([]format{formatTable, formatJSON, formatYAML, formatCSV}, format(o.out)) {
+		return &usageError{"nothing is printed here that " + o.out + " could be the format of: -o names the archive", "a file of that name is -o ./" + o.out}
 	}
 	if o.vpn.name == "" && o.vpn.given() {
 		return usagef("missing --vpn-name, which is in the server's certificate")
