@@ -8,11 +8,15 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"x509ctl/pkg/fault"
 )
+
+// ErrNoRoot means that the chain of a CA that was made elsewhere ends too early.
+var ErrNoRoot = fault.New(fault.Denied, "it is the last, and no root")
 
 // A ForeignCA is a CA that was made elsewhere: its certificate, those above it up to
 // the root, each signed by the next, and its key.
@@ -83,7 +87,7 @@ func checkLink(chain []*x509.Certificate, i, below int, now time.Time) error {
 		return nil
 	}
 	if !bytes.Equal(cert.RawIssuer, cert.RawSubject) || cert.CheckSignatureFrom(cert) != nil {
-		return fault.Errorf(fault.Denied, "it is the last, and no root: the certificate of its issuer, %q, is missing", cert.Issuer.String())
+		return fmt.Errorf("%w: the certificate of its issuer, %q, is missing", ErrNoRoot, cert.Issuer.String())
 	}
 	return nil
 }

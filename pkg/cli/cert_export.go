@@ -73,7 +73,7 @@ func (o certExportOptions) check() error {
 }
 
 func runCertExport(ctx context.Context, a *app, o certExportOptions) error {
-	n, err := parseSerial(o.serial)
+	n, err := argSerial(o.serial)
 	if err == nil {
 		err = o.check()
 	}

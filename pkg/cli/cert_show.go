@@ -50,7 +50,7 @@ itself or by the minimum accepted serial. Several may have one subject.`,
 }
 
 func runCertShow(ctx context.Context, a *app, o certShowOptions) error {
-	n, err := parseSerial(o.serial)
+	n, err := argSerial(o.serial)
 	if err != nil {
 		return err
 	}

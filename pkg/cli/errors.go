@@ -199,7 +199,12 @@ func stateHints(err error) []string {
 	case errors.Is(err, errRequested):
 		return []string{"ask without --key-type to see it, or give it up with --new"}
 	case errors.Is(err, manager.ErrKeyElsewhere):
-		return []string{`name the file with its key by --ca-key; what there is a request for is in "x509ctl ca show"`}
+		return []string{
+			`name the file with its key by --ca-key; what there is a request for is in "x509ctl ca show"`,
+			"in the file, the CA's own certificate comes first",
+		}
+	case errors.Is(err, manager.ErrNoRoot):
+		return []string{"append those above it, up to the root: cat CA.pem ISSUER.pem ROOT.pem > chain.pem"}
 	case errors.Is(err, manager.ErrRequestKey):
 		return []string{`put it back from a backup, or make another request: "x509ctl ca gen-csr --new"`}
 	case errors.As(err, &lost):
@@ -287,8 +292,14 @@ func issueHints(cmd *cobra.Command, err error) []string {
 		return []string{`make a new key, for instance with "x509ctl cert gen-csr"`}
 	case errors.Is(err, manager.ErrNoCRLSign):
 		return []string{"only a CA whose certificate has the key usage cRLSign can sign one"}
+	case errors.Is(err, profile.ErrNotCA) && cmd.Flags().Changed("ca-certificate") && !cmd.Flags().Changed("ca-key"):
+		return []string{`it has to be signed with the extensions that the request asks for, for instance by "openssl x509 -req -copy_extensions copy"`}
 	case errors.Is(err, profile.ErrNotMember):
-		return []string{"x509ctl project member-add USER" + sameProject(cmd)}
+		add := "x509ctl project member-add USER" + sameProject(cmd)
+		if cmd.Flags().Lookup("server") == nil {
+			return []string{add}
+		}
+		return []string{add, "a server's certificate, for a name that is registered, is asked for with --server"}
 	case errors.Is(err, profile.ErrUnknownName) && sameProject(cmd) != "":
 		return []string{`register it with "x509ctl project name-add"; a member's certificate is asked for without --server`}
 	case errors.Is(err, profile.ErrUnknownName):

@@ -23,6 +23,15 @@ func parseSerial(s string) (serial.Number, error) {
 	return serial.Number(n), nil
 }
 
+// argSerial reads the serial number that a command wants as its argument.
+func argSerial(s string) (serial.Number, error) {
+	n, err := parseSerial(s)
+	if err != nil {
+		return 0, &usageError{err.Error(), `"x509ctl inspect FILE" tells the number of the certificate in a file`}
+	}
+	return n, nil
+}
+
 // serialHex is n as openssl prints it, after 0x: whole bytes in capitals.
 func serialHex(n serial.Number) string {
 	digits := fmt.Sprintf("%X", int64(n))

@@ -52,6 +52,7 @@ var (
 	ErrKeyMismatch      = authority.ErrKeyMismatch
 	ErrNotPublished     = authority.ErrNotPublished
 	ErrRequestKey       = authority.ErrRequestKey
+	ErrNoRoot           = authority.ErrNoRoot
 )
 
 // A NumberFileError is a serial or min-serial file without a number in it.

@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -84,9 +85,11 @@ func NewIssuer(chain []*x509.Certificate) (*Issuer, error) {
 	return i, nil
 }
 
-func notCA(why string) error {
-	return fault.New(fault.Denied, "the certificate can't be a CA here: "+why)
-}
+// ErrNotCA is a certificate that was not made for a CA, or not for one that these
+// certificates need.
+var ErrNotCA = fault.New(fault.Denied, "the certificate can't be a CA here")
+
+func notCA(why string) error { return fmt.Errorf("%w: %s", ErrNotCA, why) }
 
 // Certificate returns the CA's certificate. The caller must not write to it.
 func (i *Issuer) Certificate() *x509.Certificate { return i.chain[0] }
