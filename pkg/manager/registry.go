@@ -88,6 +88,10 @@ func (m *Manager) table(tx *store.Tx, row store.Authority) (*table, error) {
 		}
 		return &table{registry{cluster: nodes.find}, row.Generation, 0, nodes.blocked}, nil
 	}
+	p, err := signingProject(tx, row) // each time: the root knows that its CA is revoked
+	if err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	t := m.tables[row.ID]
 	m.mu.Unlock()
@@ -96,7 +100,7 @@ func (m *Manager) table(tx *store.Tx, row store.Authority) (*table, error) {
 			return t, err
 		}
 	}
-	t, err := m.readTable(tx, row)
+	t, err = m.readTable(tx, row, p)
 	if err != nil {
 		return nil, err
 	}
@@ -107,16 +111,12 @@ func (m *Manager) table(tx *store.Tx, row store.Authority) (*table, error) {
 }
 
 // readTable reads that of a project.
-func (m *Manager) readTable(tx *store.Tx, row store.Authority) (*table, error) {
+func (m *Manager) readTable(tx *store.Tx, row store.Authority, p Project) (*table, error) {
 	cluster, err := tx.Authority(Cluster)
 	if err != nil {
 		return nil, err
 	}
 	nodes, err := m.nodeTable(tx, cluster)
-	if err != nil {
-		return nil, err
-	}
-	p, err := liveProject(tx, row.ID)
 	if err != nil {
 		return nil, err
 	}
