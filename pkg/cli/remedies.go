@@ -49,7 +49,7 @@ func fileRemedies(f manager.Finding) []string {
 		return []string{"x509ctl ca crl" + projectFlag(f.Of)}
 	case errors.As(f.Err, &unusable):
 		return []string{"x509ctl project show " + manager.ProjectOf(f.Of) + " --encryption-cert"}
-	case errors.Is(f.Err, manager.ErrCARevoked):
+	case errors.Is(f.Err, manager.ErrCARevoked), errors.Is(f.Err, manager.ErrRootGone):
 		return []string{"x509ctl ca renew-crypto" + projectFlag(f.Of) + " --compromised"}
 	case errors.Is(f.Err, manager.ErrInitCut):
 		return []string{`run "x509ctl ca init" again: it goes on where it was`}

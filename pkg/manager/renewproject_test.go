@@ -249,6 +249,7 @@ func TestRenewProjectRootCompromised(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.renewOf(ProjectRoot, RenewCompromised, nil)
+	w.wantFindings(w.m, "error project", "error project")
 	for _, id := range []AuthorityID{w.p, w.q} {
 		w.renewOf(id, RenewCompromised, nil)
 		v, err := w.m.Verifier(context.Background(), id)
