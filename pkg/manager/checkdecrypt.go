@@ -51,9 +51,9 @@ func (e *examination) decrypt() {
 		e.say(SeverityError, keyPath, fmt.Errorf("opening %s: %w", keyPath, ErrDecryptKeyLost))
 		return
 	}
-	key, err := e.ca.DecryptKey(e.m.config.Passphrase)
+	key, err := e.ca.DecryptKey(e.passphrase)
 	switch {
-	case errors.Is(err, ErrPassphraseNeeded): // as was said of the CA's
+	case errors.Is(err, errNoPassphrase): // as was said of the CA's
 	case err != nil:
 		e.unread(keyPath, err)
 	case hashOf(key) != sha256.Sum256(cert.RawSubjectPublicKeyInfo):
