@@ -223,7 +223,10 @@ func stateHints(err error) []string {
 	case errors.Is(err, manager.ErrPassphraseNeeded), errors.Is(err, manager.ErrWrongPassphrase):
 		return []string{"name the file with the passphrase by --ca-passphrase-file"}
 	case errors.Is(err, manager.ErrKeyMissing):
-		return []string{"put ca/key.pem back from a backup; without one, move the directory's cert.pem and database away and begin anew"}
+		return []string{
+			"put that file back from a backup",
+			`without one, a project is ended by "x509ctl project delete"; for the cluster's own CA, move ca/cert.pem and the database away and begin anew`,
+		}
 	case errors.Is(err, manager.ErrNoBundle):
 		return []string{`"x509ctl ca init --if-missing" writes it again, from the CA and the database`}
 	case errors.Is(err, manager.ErrKeyMismatch), errors.Is(err, manager.ErrNotPublished):
