@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"syscall"
 	"unicode/utf8"
@@ -119,6 +120,8 @@ func hints(cmd *cobra.Command, err error) []string {
 		}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"try again later, or wait for longer with --wait"}
+	case cmd.Name() == "init" && errors.Is(err, fs.ErrPermission):
+		return []string{"name a directory of your own with --dir or X509CTL_DIR"}
 	}
 	for _, of := range []func(*cobra.Command, error) []string{nodeHints, keypairHints, decryptHints, projectHints} {
 		if h := of(cmd, err); h != nil {

@@ -74,6 +74,18 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestReportOwnDirectory wants that who may not write to the default directory is told how
+// to name another.
+func TestReportOwnDirectory(t *testing.T) {
+	var b strings.Builder
+	cmd := newCAInitCmd(&app{})
+	report(&b, cmd, nil, fmt.Errorf("making /var/lib/x509ctl: %w", syscall.EACCES))
+	want := "x509ctl: error: making /var/lib/x509ctl: permission denied\nx509ctl: hint: name a directory of your own with --dir or X509CTL_DIR\n"
+	if b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
 func TestDashHint(t *testing.T) {
 	for arg, want := range map[string]string{
 		"\u2013o": `"-o"`, "\u2014output": `"--output"`, "\u2013\u2013output=json": `"--output=json"`,
