@@ -99,3 +99,15 @@ func TestKeyLostForGood(t *testing.T) {
 	_, err := w.manager().Issue(context.Background(), IssueRequest{Authority: Cluster, Name: "node1.example.com", SPKI: spki(t)})
 	w.wantKind("without a key", err, fault.Unavailable)
 }
+
+// TestManyReplacedCAs: the lists of CAs that nobody retires can be read still, with those of the
+// root in the same file.
+func TestManyReplacedCAs(t *testing.T) {
+	w := newTenancy(t)
+	for range 9 {
+		w.renewOf(ProjectRoot, RenewAtOnce, nil)
+		w.renewOf(w.p, RenewAtOnce, nil)
+	}
+	w.judge("after many renewals", w.p, w.leafOf(w.p), true)
+	w.project(w.m, "another")
+}

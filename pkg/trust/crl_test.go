@@ -207,7 +207,7 @@ func TestParseCRL(t *testing.T) {
 		{"cut", good[:len(good)-1], "damaged"},
 		{"octet after", append(bytes.Clone(good), 0), "damaged"},
 		{"one of each CA", append(bytes.Clone(armored), armored...), ""},
-		{"too many", bytes.Repeat(armored, 17), "17 PEM blocks"},
+		{"too many", bytes.Repeat(armored, 201), "201 PEM blocks"},
 		{"the second damaged", append(bytes.Clone(armored), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: good[1:]})...), "damaged"},
 		{"with its CA", append(pemOf(root.cert), armored...), `the type "CERTIFICATE" among`},
 		{"min-serial", newCRLBytes(t, root, withFloor(2, 1, 9)), ""},

@@ -14,11 +14,11 @@ import (
 // maxCRLExtensions bounds the extensions of one entry, of which RFC 5280 has three.
 const maxCRLExtensions = 16
 
-// maxLists bounds the lists of one file.
-const maxLists = 16
+// maxLists bounds the lists of one file: those of all CAs of a bundle, and of its root.
+const maxLists = 2 * maxBlocks
 
 // ParseCRL reads revocation lists of version 2: one in DER, or the X509 CRL blocks of
-// a PEM file, 16 at most, together at most [MaxCRL] octets. The bytes are kept, so the
+// a PEM file, 200 at most, together at most [MaxCRL] octets. The bytes are kept, so the
 // caller must not change them.
 //
 // A list with a critical extension is refused, and so is one with a critical
