@@ -14,6 +14,7 @@ type auditOptions struct {
 	action string
 	after  int64
 	limit  int
+	last   int
 	output output
 }
 
@@ -26,6 +27,9 @@ func newAuditCmd(a *app) *cobra.Command {
 every change of the CA, the nodes and the minimum accepted serial, oldest first.`,
 		Example: `  # what was refused in the last week
   x509ctl audit --since 7d -o csv | grep refused
+
+  # what happened just now
+  x509ctl audit --last 20
 
   # a page of entries, and the one after it
   x509ctl audit --limit 100
@@ -40,19 +44,23 @@ every change of the CA, the nodes and the minimum accepted serial, oldest first.
 	f.StringVar(&o.action, "action", "", "only this `ACTION`")
 	f.Int64Var(&o.after, "after", 0, "only entries after the one with this `ID`")
 	f.IntVar(&o.limit, "limit", 0, "at most `NUMBER` entries (default all)")
+	f.IntVar(&o.last, "last", 0, "only the last `NUMBER` entries (default all)")
 	addListFlags(cmd, &o.output)
 	return cmd
 }
 
 func runAudit(ctx context.Context, a *app, o auditOptions) error {
-	if o.after < 0 || o.limit < 0 {
-		return usagef("--after and --limit are not below zero")
+	if o.after < 0 || o.limit < 0 || o.last < 0 {
+		return usagef("--after, --limit and --last are not below zero")
+	}
+	if o.limit > 0 && o.last > 0 {
+		return usagef("--limit and --last exclude each other")
 	}
 	svc, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	filter := manager.AuditFilter{After: o.after, Action: o.action, Limit: o.limit}
+	filter := manager.AuditFilter{After: o.after, Action: o.action, Limit: o.limit, Last: o.last}
 	if o.since != 0 {
 		filter.Since = a.now().Add(-o.since)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type AuditFilter struct {
 	Since  time.Time // inclusive
 	Action string
 	Limit  int // 0: no limit
+	Last   int // of those selected, only so many of the newest; 0: all
 }
 
 var insertAudit = insert{
@@ -53,6 +55,17 @@ func (tx *Tx) AuditEntries(f AuditFilter, yield func(AuditEntry) error) error {
 	}
 	if f.Action != "" {
 		q.and(`action = ?`, f.Action)
+	}
+	if f.Last > 0 {
+		err := tx.rows(`SELECT id FROM audit`+q.text()+` ORDER BY id DESC LIMIT 1 OFFSET ?`, append(slices.Clone(q.args), f.Last-1), func(r *sql.Rows) error {
+			var first int64
+			err := r.Scan(&first)
+			q.args[0] = first - 1
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	text := `SELECT id, at, who, origin, action, object, outcome, detail FROM audit` + q.text() + ` ORDER BY id LIMIT ?`
 	return paged(tx, f.Limit, func(page []AuditEntry, n int) ([]AuditEntry, error) {

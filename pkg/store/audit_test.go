@@ -45,6 +45,9 @@ func TestAudit(t *testing.T) {
 		wantEqual(t, "since", entries(t, s, store.AuditFilter{Since: want[997].Time}), want[997:])
 		wantEqual(t, "action", len(entries(t, s, store.AuditFilter{Action: "action3"})), n/10)
 		wantEqual(t, "limit", entries(t, s, store.AuditFilter{After: want[9].ID, Limit: 600}), want[10:610])
+		wantEqual(t, "last", entries(t, s, store.AuditFilter{Last: 10}), want[n-10:])
+		wantEqual(t, "more than there are", entries(t, s, store.AuditFilter{After: want[989].ID, Last: 2 * n}), want[990:])
+		wantEqual(t, "last of an action", len(entries(t, s, store.AuditFilter{Action: "action3", Last: 7})), 7)
 		wantEqual(t, "nothing", len(entries(t, s, store.AuditFilter{Action: "none"})), 0)
 	})
 }
