@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"crypto/x509"
 
 	"github.com/spf13/cobra"
@@ -85,7 +86,7 @@ func runCABundle(ctx context.Context, a *app, o caBundleOptions) error {
 		return err
 	}
 	p12, err := files.claim(a, "p12", o.p12.file, 0o644)
-	if err != nil {
+	if err := errors.Join(err, files.checkOutput(o.output, "--out or --p12")); err != nil {
 		return err
 	}
 	v, err := svc.Verifier(ctx, id)

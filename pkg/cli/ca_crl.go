@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -74,7 +75,7 @@ func runCACRL(ctx context.Context, a *app, o caCRLOptions) error {
 	var files outfiles
 	defer func() { files.discard() }()
 	out, err := files.claim(a, "out", o.out, 0o644)
-	if err != nil {
+	if err := errors.Join(err, files.checkOutput(o.output, "--out")); err != nil {
 		return err
 	}
 	var made manager.CRL

@@ -90,7 +90,7 @@ func runCAGenCSR(ctx context.Context, a *app, o caGenCSROptions) error {
 	var files outfiles
 	defer func() { files.discard() }()
 	out, err := files.claim(a, "out", o.out, 0o644)
-	if err != nil {
+	if err := errors.Join(err, files.checkOutput(o.output, "--out")); err != nil {
 		return err
 	}
 	made, err := svc.RequestCA(ctx, manager.CARequestRequest{

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"crypto/x509"
 	"fmt"
 
@@ -98,7 +99,7 @@ func runCertExport(ctx context.Context, a *app, o certExportOptions) error {
 		return err
 	}
 	p12, err := files.claim(a, "p12", o.p12.file, 0o600)
-	if err != nil {
+	if err := errors.Join(err, files.checkOutput(o.output, "--out or --p12")); err != nil {
 		return err
 	}
 	c, err := svc.Certificate(ctx, id, n)

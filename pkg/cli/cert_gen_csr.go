@@ -87,7 +87,7 @@ func runCertGenCSR(_ context.Context, a *app, o certGenCSROptions) error {
 	var files outfiles
 	defer func() { files.discard() }()
 	out, err := files.claim(a, "out", cmp.Or(o.out, o.name+".csr"), 0o644)
-	if err != nil {
+	if err := errors.Join(err, files.checkOutput(o.output, "--out")); err != nil {
 		return err
 	}
 	v := requestView{CommonName: o.name, Key: cmp.Or(o.keyFile, o.name+".key"), Out: out.path}

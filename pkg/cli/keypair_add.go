@@ -222,11 +222,8 @@ func (a *app) addKeypair(ctx context.Context, o keypairAddOptions, m *keypairMak
 	if err != nil {
 		return err
 	}
-	if files.stdout() && o.output != (output{}) {
-		return &usageError{
-			text: "the private half and a description can't both be written to stdout",
-			hint: "write the private half to a file with --private-key or --p12",
-		}
+	if err := files.checkOutput(o.output, "--private-key or --p12"); err != nil {
+		return err
 	}
 	if err := m.prepare(a, o.p12, p12); err != nil {
 		return err

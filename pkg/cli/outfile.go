@@ -192,3 +192,15 @@ func (o outfiles) stdout() bool {
 	}
 	return false
 }
+
+// checkOutput refuses the wish for a description when one of the files takes its place.
+// flags name files instead.
+func (o outfiles) checkOutput(wish output, flags string) error {
+	if !o.stdout() || wish == (output{}) {
+		return nil
+	}
+	return &usageError{
+		text: "a file and its description can't both be written to stdout",
+		hint: "name a file with " + flags,
+	}
+}
