@@ -34,13 +34,7 @@ func (w *world) certs(m *Manager, id AuthorityID, kind, holder string, numbers .
 		}
 		all = append(all, c)
 	}
-	db, err := m.database(context.Background())
-	if err == nil {
-		err = db.Write(context.Background(), func(tx *store.Tx) error { return tx.InsertCertificates(all) })
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	w.change(m, func(tx *store.Tx) error { return tx.InsertCertificates(all) })
 }
 
 func (w *world) members(m *Manager, project string, users ...string) {

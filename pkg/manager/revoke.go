@@ -246,7 +246,8 @@ func (r *revocation) live(ctx context.Context, f CertificateFilter) error {
 	return nil
 }
 
-// revoke revokes c, whose key is blocked if it has to be, unless it is revoked already and the reason says nothing new.
+// revoke revokes c, whose key is blocked if it has to be, unless it is revoked already and
+// the reason says nothing new.
 func (r *revocation) revoke(tx *store.Tx, c Certificate) error {
 	compromised := r.req.Reason == profile.KeyCompromise
 	if compromised {
