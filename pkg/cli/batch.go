@@ -6,8 +6,6 @@ import (
 	"iter"
 	"runtime/debug"
 	"slices"
-	"sync"
-	"sync/atomic"
 )
 
 // startBatchProgress begins a bar for a batch that takes a while.
@@ -105,22 +103,4 @@ func inChunks[T any](ctx context.Context, inputs []input, stop func() bool, work
 			more = more && yield(results)
 		}
 	}
-}
-
-// parallel calls fn for 0 to n-1 in so many goroutines.
-func parallel(n, workers int, fn func(int)) {
-	if n == 1 {
-		fn(0)
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(n, workers) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				fn(i)
-			}
-		})
-	}
-	wg.Wait()
 }

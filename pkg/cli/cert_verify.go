@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/parallel"
 	"x509ctl/pkg/trust"
 )
 
@@ -190,7 +191,7 @@ func (a *app) verifyAll(ctx context.Context, j judge, inputs []input, failed *fa
 	stop := func() bool { return false }
 	for verdicts := range inChunks(ctx, inputs, stop, func(chunk []input) []verdict {
 		verdicts := make([]verdict, len(chunk))
-		parallel(len(chunk), runtime.GOMAXPROCS(0), func(i int) { verdicts[i] = a.verify(ctx, j, chunk[i]) })
+		parallel.Each(len(chunk), runtime.GOMAXPROCS(0), func(i int) { verdicts[i] = a.verify(ctx, j, chunk[i]) })
 		return verdicts
 	}) {
 		bar.clear()

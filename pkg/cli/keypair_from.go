@@ -13,6 +13,7 @@ import (
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/keypair"
 	"x509ctl/pkg/manager"
+	"x509ctl/pkg/parallel"
 )
 
 const (
@@ -122,7 +123,7 @@ func (b *keypairBatch) make(ctx context.Context, names []string) <-chan []*keypa
 		defer close(made)
 		for chunk := range slices.Chunk(names, keypairChunk) {
 			items := make([]*keypairItem, len(chunk))
-			parallel(len(chunk), runtime.GOMAXPROCS(0), func(i int) {
+			parallel.Each(len(chunk), runtime.GOMAXPROCS(0), func(i int) {
 				items[i] = b.prepare(ctx, chunk[i])
 				b.bar.add(1)
 			})

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"x509ctl/pkg/manager"
+	"x509ctl/pkg/parallel"
 	"x509ctl/pkg/profile"
 )
 
@@ -120,7 +121,7 @@ func createProjects(ctx context.Context, a *app, o projectCreateOptions, req man
 			return err
 		}
 		results, errs := make([]manager.Project, len(chunk)), make([]error, len(chunk))
-		parallel(len(chunk), createWorkers, func(i int) {
+		parallel.Each(len(chunk), createWorkers, func(i int) {
 			req := req
 			req.ID = chunk[i]
 			if errs[i] = ctx.Err(); errs[i] == nil {

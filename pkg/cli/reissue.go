@@ -13,6 +13,7 @@ import (
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/manager"
+	"x509ctl/pkg/parallel"
 	"x509ctl/pkg/serial"
 )
 
@@ -189,7 +190,7 @@ type reissueItem struct {
 // as well.
 func (b *reissueBatch) deliver(batch []manager.Reissued) (bool, error) {
 	items := make([]*reissueItem, len(batch))
-	parallel(len(items), fileWorkers, func(i int) { items[i] = b.examine(batch[i]) })
+	parallel.Each(len(items), fileWorkers, func(i int) { items[i] = b.examine(batch[i]) })
 	halt := b.write(items)
 	b.bar.clear()
 	delivered := true

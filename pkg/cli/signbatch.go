@@ -13,6 +13,7 @@ import (
 	"x509ctl/pkg/durable"
 	"x509ctl/pkg/fault"
 	"x509ctl/pkg/manager"
+	"x509ctl/pkg/parallel"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/trust"
 )
@@ -104,7 +105,7 @@ func (e callError) Unwrap() error { return e.error }
 // nothing when the batch was stopped before a serial number was spent on them.
 func (b *signBatch) chunk(ctx context.Context, inputs []input) []*signItem {
 	items := make([]*signItem, len(inputs))
-	parallel(len(items), fileWorkers, func(i int) { items[i] = b.prepare(ctx, inputs[i]) })
+	parallel.Each(len(items), fileWorkers, func(i int) { items[i] = b.prepare(ctx, inputs[i]) })
 	if ctx.Err() != nil || b.halted.Load() {
 		return nil
 	}

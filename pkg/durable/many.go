@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"x509ctl/pkg/parallel"
 )
 
 // A File is one of many for [Dir.CreateAll].
@@ -61,7 +61,7 @@ func (d *Dir) createSome(mode fs.FileMode, files []File, errs []error, together 
 	if together {
 		workers = 1
 	}
-	inParallel(len(files), workers, func(i int) {
+	parallel.Each(len(files), workers, func(i int) {
 		temps[i], errs[i] = d.unnamed(mode, files[i])
 		if temps[i] != none && errs[i] == nil && !together {
 			errs[i] = d.unlessFailed("syncing", files[i].Name, unix.Fsync(temps[i]))
@@ -156,24 +156,4 @@ func (d *Dir) syncsTogether() bool {
 		return err == nil && (major > 5 || major == 5 && minor >= 8)
 	}
 	return false
-}
-
-// inParallel calls fn for 0 to n-1 in so many goroutines.
-func inParallel(n, workers int, fn func(int)) {
-	if workers == 1 {
-		for i := range n {
-			fn(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				fn(i)
-			}
-		})
-	}
-	wg.Wait()
 }

@@ -8,12 +8,11 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"x509ctl/pkg/authority"
 	"x509ctl/pkg/fault"
+	"x509ctl/pkg/parallel"
 	"x509ctl/pkg/profile"
 	"x509ctl/pkg/serial"
 	"x509ctl/pkg/store"
@@ -53,7 +52,7 @@ func (m *Manager) Sign(ctx context.Context, req SignRequest) ([]SignResult, erro
 		return nil, err
 	}
 	jobs := make([]*job, len(req.Items))
-	parallel(len(jobs), func(i int) { jobs[i] = requestJob(req, req.Items[i]) })
+	parallel.Each(len(jobs), runtime.GOMAXPROCS(0), func(i int) { jobs[i] = requestJob(req, req.Items[i]) })
 	return m.run(ctx, m.terms(req.Authority, req.Lifetime), jobs)
 }
 
@@ -220,7 +219,7 @@ func (m *Manager) signMany(ctx context.Context, t *terms, ca *authority.Authorit
 	if err != nil {
 		return err
 	}
-	parallel(len(jobs), func(i int) {
+	parallel.Each(len(jobs), runtime.GOMAXPROCS(0), func(i int) {
 		jobs[i].refuseBlocked(known.blockedBy(jobs[i].keyHash))
 		jobs[i].prepare(*t, ca, known.registry)
 	})
@@ -231,7 +230,7 @@ func (m *Manager) signMany(ctx context.Context, t *terms, ca *authority.Authorit
 		return err
 	}
 	errs := make([]error, len(planned))
-	parallel(len(planned), func(i int) { errs[i] = m.sign(*t, ca, planned[i], block.First+serial.Number(i)) })
+	parallel.Each(len(planned), runtime.GOMAXPROCS(0), func(i int) { errs[i] = m.sign(*t, ca, planned[i], block.First+serial.Number(i)) })
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -352,25 +351,4 @@ func (m *Manager) sign(t terms, ca *authority.Authority, j *job, n serial.Number
 		j.result.Ignored = j.request.Ignored(leaf.Names())
 	}
 	return nil
-}
-
-// parallel calls fn for 0 to n-1 on all processors.
-func parallel(n int, fn func(int)) {
-	workers := min(n, runtime.GOMAXPROCS(0))
-	if workers <= 1 {
-		for i := range n {
-			fn(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				fn(i)
-			}
-		})
-	}
-	wg.Wait()
 }
